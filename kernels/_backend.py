@@ -1,0 +1,33 @@
+"""Which device an array lives on. A backend is only imported when an array of its kind turns up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def is_cupy(array: Any) -> bool:
+    """Whether ``array`` is a CuPy array, decided without importing CuPy."""
+    return type(array).__module__.partition(".")[0] == "cupy"
+
+
+def common_backend(**arrays: Any) -> str:
+    """Return ``"cpu"`` or ``"cuda"`` for named arrays that must all live on the same kind of device.
+
+    Raises
+    ------
+    TypeError
+        If one is neither a NumPy nor a CuPy array, or they are mixed.
+    """
+    kinds = {}
+    for name, array in arrays.items():
+        if isinstance(array, np.ndarray):
+            kinds[name] = "cpu"
+        elif is_cupy(array):
+            kinds[name] = "cuda"
+        else:
+            raise TypeError(f"{name} must be a NumPy or CuPy array, got {type(array).__name__}")
+    if len(set(kinds.values())) > 1:
+        raise TypeError(f"arrays must all be NumPy or all CuPy, got {kinds}")
+    return next(iter(kinds.values()))
