@@ -89,23 +89,28 @@ transpose_16x16 = _transpose_block(16)
 
 @intrinsic  # type: ignore[untyped-decorator]
 def filter_lanes(
-    typing_context: Any, src: Any, src_index: Any, weights: Any, weight_index: Any, taps: Any, bits: Any, dst: Any,
-    dst_index: Any,
+    typing_context: Any, src: Any, src_index: Any, src_stride: Any, weights: Any, weight_index: Any, taps: Any,
+    bits: Any, dst: Any, dst_index: Any,
 ) -> Any:  # fmt: skip
-    """``dst[l] = (sum_k weights[k] * src[16 k + l] + 2**(bits-1)) >> bits`` for 16 lanes; int16 and int32 weights."""
+    """``dst[l] = (sum_k weights[k] * src[k * src_stride + l] + 2**(bits-1)) >> bits``, 16 lanes.
+
+    ``src`` holds uint8, uint16 or int16, ``weights`` int32 and ``dst`` int16; sums are of 32 bits.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, source_index, weight_array, first_weight, num_taps, shift, target, target_index = args
+        source, source_index, stride, weight_array, first_weight, num_taps, shift, target, target_index = args
+        widen = builder.sext if src.dtype.signed else builder.zext
+        align = src.dtype.bitwidth // 8
         shift = builder.trunc(shift, _INT32)
         half = builder.shl(ir.Constant(_INT32, 1), builder.sub(shift, ir.Constant(_INT32, 1)))
         total = cgutils.alloca_once_value(builder, _splat(builder, half))
         with cgutils.for_range(builder, num_taps) as loop:
-            row = builder.add(source_index, builder.mul(loop.index, ir.Constant(loop.index.type, LANES)))
-            samples = builder.load(_vector_pointer(context, builder, src, source, row), align=2)
+            row = builder.add(source_index, builder.mul(loop.index, stride))
+            samples = builder.load(_vector_pointer(context, builder, src, source, row), align=align)
             weight = builder.load(
                 _pointer(context, builder, weights, weight_array, builder.add(first_weight, loop.index)), align=4
             )
-            product = builder.mul(builder.sext(samples, _VECTOR32), _splat(builder, weight))
+            product = builder.mul(widen(samples, _VECTOR32), _splat(builder, weight))
             builder.store(builder.add(builder.load(total), product), total)
         result = builder.trunc(
             builder.ashr(builder.load(total), _splat(builder, shift)), ir.VectorType(ir.IntType(16), LANES)
@@ -114,7 +119,7 @@ def filter_lanes(
         return context.get_dummy_value()
 
     index = types.intp
-    return types.void(src, index, weights, index, index, index, dst, index), generate
+    return types.void(src, index, index, weights, index, index, index, dst, index), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -58,7 +58,6 @@ class FrameConverter:
         assert fmt.depth + WEIGHT_BITS - self._shift == SAMPLE_BITS
         span = _round_up(luma_shape[1], 8)
         out_w = size[1]
-        self._sums = np.zeros(span, np.int32)
         self._rows = np.zeros((LANES, span), np.int16)
         self._columns = np.zeros((span, LANES), np.int16)
         self._planes = np.zeros((3, out_w, LANES), np.int16)
@@ -79,7 +78,7 @@ class FrameConverter:
         """
         _convert(
             y, u, v, out, self._widths, self._shift, self._vertical, self._horizontal, self._matrix, self._biases,
-            self._sums, self._rows, self._columns, self._planes, self._rgb, self._lines,
+            self._rows, self._columns, self._planes, self._rgb, self._lines,
         )  # fmt: skip
 
 
@@ -88,50 +87,22 @@ def _round_up(value: int, multiple: int) -> int:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _filter_rows(plane, width, y0, count, starts, weights, shift, sums, rows):  # type: ignore[no-untyped-def]
+def _filter_rows(plane, width, y0, count, starts, weights, shift, rows):  # type: ignore[no-untyped-def]
     """Vertical pass of one tile: ``rows[r, x]`` = 15-bit samples of output row ``y0 + r``."""
-    taps = weights.shape[1]
-    half = np.int32(1 << (shift - 1))
+    stride, span, taps = plane.shape[1], rows.shape[1], weights.shape[1]
     for r in range(count):
-        first = starts[y0 + r]
-        w = weights[y0 + r]
-        target = rows[r]
-        if taps == 1:
-            a, wa = plane[first], w[0]
+        first = starts[y0 + r] * stride
+        for x in range(0, width - LANES + 1, LANES):
+            filter_lanes(plane, first + x, stride, weights, (y0 + r) * taps, taps, shift, rows, r * span + x)
+        if width < LANES:
             for x in range(width):
-                target[x] = np.int16((wa * np.int32(a[x]) + half) >> shift)
-        elif taps == 2:
-            a, wa = plane[first], w[0]
-            b, wb = plane[first + 1], w[1]
-            for x in range(width):
-                target[x] = np.int16((wa * np.int32(a[x]) + wb * np.int32(b[x]) + half) >> shift)
-        elif taps == 4:  # a picture halved, or nearly: the common case of both filters
-            a, wa = plane[first], w[0]
-            b, wb = plane[first + 1], w[1]
-            c, wc = plane[first + 2], w[2]
-            d, wd = plane[first + 3], w[3]
-            for x in range(width):
-                total = wa * np.int32(a[x]) + wb * np.int32(b[x]) + wc * np.int32(c[x]) + wd * np.int32(d[x])
-                target[x] = np.int16((total + half) >> shift)
-        else:
-            for x in range(width):
-                sums[x] = half
-            k = 0
-            while k + 4 <= taps:
-                a, wa = plane[first + k], w[k]
-                b, wb = plane[first + k + 1], w[k + 1]
-                c, wc = plane[first + k + 2], w[k + 2]
-                d, wd = plane[first + k + 3], w[k + 3]
-                for x in range(width):
-                    sums[x] += wa * np.int32(a[x]) + wb * np.int32(b[x]) + wc * np.int32(c[x]) + wd * np.int32(d[x])
-                k += 4
-            while k < taps:
-                a, wa = plane[first + k], w[k]
-                for x in range(width):
-                    sums[x] += wa * np.int32(a[x])
-                k += 1
-            for x in range(width):
-                target[x] = np.int16(sums[x] >> shift)
+                total = 1 << (shift - 1)
+                for k in range(taps):
+                    total += weights[y0 + r, k] * np.int64(plane[starts[y0 + r] + k, x])
+                rows[r, x] = total >> shift
+        elif width % LANES:  # the last lanes overlap those before: nothing past the plane is read
+            x = width - LANES
+            filter_lanes(plane, first + x, stride, weights, (y0 + r) * taps, taps, shift, rows, r * span + x)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -141,7 +112,7 @@ def _filter_columns(columns, starts, weights, planes, p):  # type: ignore[no-unt
     width = planes.shape[1]
     for x in range(width):
         filter_lanes(
-            columns, starts[x] * LANES, weights, x * taps, taps, WEIGHT_BITS, planes, (p * width + x) * LANES
+            columns, starts[x] * LANES, LANES, weights, x * taps, taps, WEIGHT_BITS, planes, (p * width + x) * LANES
         )
 
 
@@ -158,7 +129,7 @@ def _mix_colours(planes, matrix, biases, rgb):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _convert(  # type: ignore[no-untyped-def]
-    y, u, v, out, widths, shift, vertical, horizontal, matrix, biases, sums, rows, columns, planes, rgb, lines
+    y, u, v, out, widths, shift, vertical, horizontal, matrix, biases, rows, columns, planes, rgb, lines
 ):
     out_h, out_w = out.shape[0], out.shape[1]
     luma_y, luma_wy, chroma_y, chroma_wy = vertical
@@ -170,9 +141,9 @@ def _convert(  # type: ignore[no-untyped-def]
             plane = y if p == 0 else (u if p == 1 else v)
             width = widths[0] if p == 0 else widths[1]
             if p == 0:
-                _filter_rows(plane, width, y0, count, luma_y, luma_wy, shift, sums, rows)
+                _filter_rows(plane, width, y0, count, luma_y, luma_wy, shift, rows)
             else:
-                _filter_rows(plane, width, y0, count, chroma_y, chroma_wy, shift, sums, rows)
+                _filter_rows(plane, width, y0, count, chroma_y, chroma_wy, shift, rows)
             for x in range(0, width, 8):
                 transpose_8x8(rows, x, span, columns, x * LANES, LANES)
                 transpose_8x8(rows, 8 * span + x, span, columns, x * LANES + 8, LANES)
