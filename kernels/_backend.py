@@ -22,10 +22,10 @@ def common_backend(**arrays: Any) -> str:
     """
     kinds = {}
     for name, array in arrays.items():
-        if isinstance(array, np.ndarray):
-            kinds[name] = "cpu"
-        elif is_cupy(array):
+        if is_cupy(array):
             kinds[name] = "cuda"
+        elif isinstance(array, np.ndarray):
+            kinds[name] = "cpu"
         else:
             raise TypeError(f"{name} must be a NumPy or CuPy array, got {type(array).__name__}")
     if len(set(kinds.values())) > 1:
