@@ -1,0 +1,71 @@
+"""The cache on disk: shards of plain HDF5, and an index from which any clip is one read and one decompression.
+
+The names below are the ones other parts use; each is imported on first use, so that reading needs neither HDF5 nor
+anything of the writing side.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .codecs import CODECS as CODECS
+    from .entries import DatasetSpec as DatasetSpec
+    from .entries import Failure as Failure
+    from .entries import VideoEntry as VideoEntry
+    from .format import DEFAULT_CHUNK_FRAMES as DEFAULT_CHUNK_FRAMES
+    from .format import FORMAT_VERSION as FORMAT_VERSION
+    from .format import CacheHeader as CacheHeader
+    from .format import config_hash as config_hash
+    from .format import shard_path as shard_path
+    from .format import sidecar_path as sidecar_path
+    from .index import IndexSummary as IndexSummary
+    from .index import build_index as build_index
+    from .lock import CacheLock as CacheLock
+    from .plan_table import PlanTable as PlanTable
+    from .plan_table import PlannedVideo as PlannedVideo
+    from .reader import Cache as Cache
+    from .reader import ModalityInfo as ModalityInfo
+    from .reader import VideoInfo as VideoInfo
+    from .verify import Damage as Damage
+    from .verify import VerifyReport as VerifyReport
+    from .verify import verify as verify
+    from .writer import ShardSummary as ShardSummary
+    from .writer import ShardWriter as ShardWriter
+    from .writer import VideoWriter as VideoWriter
+
+_PUBLIC = {
+    "CODECS": "codecs",
+    "DEFAULT_CHUNK_FRAMES": "format",
+    "FORMAT_VERSION": "format",
+    "Cache": "reader",
+    "CacheHeader": "format",
+    "CacheLock": "lock",
+    "Damage": "verify",
+    "DatasetSpec": "entries",
+    "Failure": "entries",
+    "IndexSummary": "index",
+    "ModalityInfo": "reader",
+    "PlanTable": "plan_table",
+    "PlannedVideo": "plan_table",
+    "ShardSummary": "writer",
+    "ShardWriter": "writer",
+    "VerifyReport": "verify",
+    "VideoEntry": "entries",
+    "VideoInfo": "reader",
+    "VideoWriter": "writer",
+    "build_index": "index",
+    "config_hash": "format",
+    "shard_path": "format",
+    "sidecar_path": "format",
+    "verify": "verify",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,126 @@
+"""Files that are there whole or not at all, and one sentence when they cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import OutputError
+
+_TEMPORARY = re.compile(r"\.(?P<final>.+)\.[\w-]+-\d+\.tmp")
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file would exceed the size limit of this process or file system",
+}
+
+
+def temporary_path(final: Path) -> Path:
+    """Where ``final`` grows until it is complete: beside it, hidden, unique to this process on this host."""
+    host = re.sub(r"\W", "-", socket.gethostname()) or "host"
+    return final.with_name(f".{final.name}.{host}-{os.getpid()}.tmp")
+
+
+def leftovers(folder: Path, final_names: Iterable[str] | None = None) -> list[Path]:
+    """Temporary files of unfinished or killed runs in ``folder``, sorted.
+
+    Parameters
+    ----------
+    final_names
+        Only those that were to become one of these names; all by default.
+    """
+    if not folder.is_dir():
+        return []
+    wanted = None if final_names is None else set(final_names)
+    found = []
+    for path in folder.iterdir():
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is not None and (wanted is None or match["final"] in wanted):
+            found.append(path)
+    return sorted(found)
+
+
+def write_all(fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of ``data`` at ``offset``; a disk that fills up half-way raises OSError instead of writing less."""
+    view = memoryview(data).cast("B")
+    while view.nbytes:
+        written = os.pwrite(fd, view, offset)
+        view = view[written:]
+        offset += written
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a complete, fsynced temporary file its name, and make the name durable."""
+    os.replace(temporary, final)
+    sync_folder(final.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals in ``folder`` durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a run after a crash, sees the old bytes or the new ones.
+
+    Raises
+    ------
+    OutputError
+        The folder is read-only, the disk is full, ...
+    """
+    temporary = temporary_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            write_all(fd, data, 0)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        publish(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise output_error(error, path, needed=len(data)) from error
+
+
+def output_error(error: OSError, path: Path, *, needed: int | None = None) -> OutputError:
+    """The sentence for a file that cannot be written.
+
+    Parameters
+    ----------
+    needed
+        Bytes that were still to be written, if known.
+    """
+    if error.errno in _FULL:
+        free = shutil.disk_usage(_existing(path)).free
+        need = "" if needed is None else f", about {readable_bytes(needed)} more are needed"
+        return OutputError(
+            f"cannot write {path}: {_FULL[error.errno]} ({readable_bytes(free)} are free{need}), "
+            "so make room or choose another folder and run the same command again"
+        )
+    return OutputError(
+        f"cannot write {path}: {(error.strerror or str(error)).lower()}; choose a folder that you may write to"
+    )
+
+
+def readable_bytes(count: int) -> str:
+    """``1234567`` -> ``1.2 MB``."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in path.absolute().parents if parent.exists())

@@ -1,0 +1,193 @@
+"""What a cache is made of: file names, the header ``cache.json`` and the numbers fixed by the format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import CacheError, UsageError
+from .atomic import write_atomic
+from .checksum import xxh64
+
+FORMAT_VERSION = 1
+
+# Frames per chunk. Small chunks waste little around a random 16-frame clip, large ones compress a little better and
+# keep the index small; benchmarks/chunking.py measures it.
+DEFAULT_CHUNK_FRAMES = 8
+
+HEADER_NAME = "cache.json"
+SHARDS_NAME = "shards"
+INDEX_NAME = "index.parquet"
+PLAN_NAME = "plan.parquet"
+FAILURES_NAME = "failures.csv"
+LOCK_NAME = ".lock"
+
+_SHARD_FILE = re.compile(r"shard-(\d{5,})\.(h5|parquet)")
+
+
+def shard_path(cache: Path, shard: int) -> Path:
+    """HDF5 file of shard number ``shard``."""
+    return cache / SHARDS_NAME / f"shard-{shard:05d}.h5"
+
+
+def sidecar_path(cache: Path, shard: int) -> Path:
+    """Parquet sidecar of shard number ``shard``; the shard is finished when this exists."""
+    return cache / SHARDS_NAME / f"shard-{shard:05d}.parquet"
+
+
+def shard_number(path: Path) -> int:
+    """Number of the shard that a shard's or sidecar's file name carries.
+
+    Raises
+    ------
+    ValueError
+        The name is not one of the format.
+    """
+    match = _SHARD_FILE.fullmatch(path.name)
+    if match is None:
+        raise ValueError(f"{path.name} is not the name of a shard (shard-00000.h5)")
+    return int(match[1])
+
+
+def shard_files(cache: Path, suffix: str) -> dict[int, Path]:
+    """Finished files below ``shards/`` with this suffix (``.h5`` or ``.parquet``), by shard number, in order."""
+    folder = cache / SHARDS_NAME
+    if not folder.is_dir():
+        return {}
+    named = (path for path in folder.iterdir() if path.suffix == suffix and _SHARD_FILE.fullmatch(path.name))
+    return dict(sorted((shard_number(path), path) for path in named))
+
+
+def check_video_id(video_id: str) -> None:
+    """Refuse an id that HDF5 or a file system would take for something else.
+
+    Raises
+    ------
+    UsageError
+        Empty parts, ``.``, ``..``, a leading or trailing slash, control characters, or text that is not Unicode.
+    """
+    parts = video_id.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise UsageError(f"video id {video_id!r} is not a path below the source: no part may be empty, '.' or '..'")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in video_id):
+        raise UsageError(f"video id {video_id!r} holds control or undecodable characters, so rename the file")
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """32 hexadecimal digits (of SHA-256) that name a config, whatever the order of its keys."""
+    return hashlib.sha256(_canonical(config).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheHeader:
+    """What ``cache.json`` says.
+
+    Parameters
+    ----------
+    config
+        The full extraction config, as nested JSON. Its hash decides whether a run may be resumed.
+    tools
+        Versions of the programs that made the cache. Information only: no part of the hash.
+    modalities
+        Names of the datasets each video has.
+    classes
+        Class names, in the order of the class numbers.
+    source
+        Where the videos came from.
+    """
+
+    config: Mapping[str, Any]
+    tools: Mapping[str, str]
+    modalities: tuple[str, ...]
+    classes: tuple[str, ...]
+    source: str
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def config_hash(self) -> str:
+        return config_hash(self.config)
+
+    def encode(self) -> bytes:
+        """The bytes of ``cache.json``: the same header always gives the same bytes."""
+        content = self._content()
+        content["checksum"] = f"{xxh64(_canonical(content).encode()):016x}"
+        return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+    def write(self, cache: Path) -> None:
+        """Write ``cache.json`` atomically.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written.
+        """
+        write_atomic(cache / HEADER_NAME, self.encode())
+
+    @classmethod
+    def read(cls, cache: Path) -> CacheHeader:
+        """Read ``cache.json``.
+
+        Raises
+        ------
+        CacheError
+            The folder is no cache, its format is unknown to this program, or the file is damaged.
+        """
+        path = cache / HEADER_NAME
+        try:
+            data = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise CacheError(f"{cache} is not a cache: it has no {HEADER_NAME}; make one with `vidprep extract`") from None
+        except OSError as error:
+            raise CacheError(f"{path} cannot be read ({error.strerror}), so check the path and its permissions") from None
+        return cls._decode(data, path)
+
+    @classmethod
+    def _decode(cls, data: bytes, path: Path) -> CacheHeader:
+        damaged = f"{path} is damaged ({{}}), so restore it or extract the cache again with --overwrite"
+        try:
+            content = json.loads(data)
+        except ValueError:
+            raise CacheError(damaged.format("it is not JSON")) from None
+        if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
+            raise CacheError(damaged.format("it names no format version"))
+        version = content["format_version"]
+        if version != FORMAT_VERSION:
+            raise CacheError(
+                f"{path} is of cache format {version}, and this program reads format {FORMAT_VERSION}: "
+                "use the vidprep that made it, or extract again"
+            )
+        checksum = content.pop("checksum", None)
+        if checksum != f"{xxh64(_canonical(content).encode()):016x}":
+            raise CacheError(damaged.format("its checksum does not match"))
+        try:
+            return cls(
+                config=content["config"],
+                tools=content["tools"],
+                modalities=tuple(content["modalities"]),
+                classes=tuple(content["classes"]),
+                source=content["source"],
+                format_version=version,
+            )
+        except (KeyError, TypeError) as error:
+            raise CacheError(damaged.format(f"no valid {error}")) from None
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "format_version": self.format_version,
+            "config_hash": self.config_hash,
+            "config": dict(self.config),
+            "modalities": list(self.modalities),
+            "classes": list(self.classes),
+            "source": self.source,
+            "tools": dict(self.tools),
+        }
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -1,0 +1,117 @@
+"""Parquet tables that carry a checksum over every one of their own bytes.
+
+The checksum (XXH64 of the file with sixteen zeros in its place) stands in the file's own metadata: any Parquet reader reads
+such a file, and a single flipped bit anywhere in it, padding and footer included, is found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import CacheError
+from .atomic import write_atomic
+from .checksum import xxh64
+
+_KEY = b"vidprep"
+_SEAL_KEY = b"vidprep.file.xxh64"
+_MARKER = b"xxh64 of this file with zeros here: "
+_BLANK = b"0" * 16
+ROWS_PER_GROUP = 1 << 16
+
+
+def encode_table(table: pa.Table, metadata: Mapping[str, Any], *, packed: Sequence[str] = ()) -> bytes:
+    """A sealed Parquet file as bytes. The same table and metadata give the same bytes.
+
+    Parameters
+    ----------
+    metadata
+        Anything JSON can hold; ``table_metadata`` returns it.
+    packed
+        Leaf columns (``name.list.element`` for a list) of slowly growing integers, stored as differences.
+    """
+    strings = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink,
+        table.schema.remove_metadata(),
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=strings,
+        column_encoding={name: "DELTA_BINARY_PACKED" for name in packed},
+        store_schema=False,  # its copy of the metadata would say nothing more
+        write_statistics=False,
+    ) as writer:
+        writer.write_table(table.replace_schema_metadata(None), row_group_size=ROWS_PER_GROUP)
+        writer.add_key_value_metadata({_KEY: json.dumps(metadata, sort_keys=True, separators=(",", ":")).encode()})
+        # The seal comes last, so that the last marker in the file is the right one whatever the metadata says.
+        writer.add_key_value_metadata({_SEAL_KEY: _MARKER + _BLANK})
+    data = bytearray(sink.getvalue())
+    position = _seal_position(data)
+    assert position is not None
+    data[position : position + 16] = f"{xxh64(data):016x}".encode()
+    return bytes(data)
+
+
+def write_table(path: Path, table: pa.Table, metadata: Mapping[str, Any], *, packed: Sequence[str] = ()) -> bytes:
+    """Write a sealed table atomically and return the file's bytes.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    data = encode_table(table, metadata, packed=packed)
+    write_atomic(path, data)
+    return data
+
+
+def is_intact(data: bytes) -> bool:
+    """Whether a sealed file's bytes are the ones that were written."""
+    position = _seal_position(data)
+    if position is None:
+        return False
+    blank = bytearray(data)
+    blank[position : position + 16] = _BLANK
+    return data[position : position + 16] == f"{xxh64(blank):016x}".encode()
+
+
+def decode_table(data: bytes, path: Path) -> pa.Table:
+    """The table in a sealed file's bytes, with its seal checked. ``path`` is for the message.
+
+    Raises
+    ------
+    CacheError
+        The bytes are damaged.
+    """
+    if not is_intact(data):
+        raise CacheError(f"{path} is damaged (its checksum does not match), so run `vidprep verify --repair`")
+    return pq.read_table(pa.BufferReader(data))
+
+
+def table_metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
+    """The metadata given to ``encode_table``.
+
+    Raises
+    ------
+    CacheError
+        The table is not one of vidprep's.
+    """
+    try:
+        content = json.loads((schema.metadata or {})[_KEY])
+    except (KeyError, ValueError):
+        content = None
+    if not isinstance(content, dict):
+        raise CacheError(f"{path} is not a table of a vidprep cache, so run `vidprep verify --repair`")
+    return content
+
+
+def _seal_position(data: bytes | bytearray) -> int | None:
+    start = data.rfind(_MARKER)
+    position = start + len(_MARKER)
+    return None if start < 0 or position + 16 > len(data) else position

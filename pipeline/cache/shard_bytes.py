@@ -1,0 +1,56 @@
+"""Checksums over a shard file: of its chunks, and of every byte that is in none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .checksum import xxh64
+
+
+def chunk_checksums(fd: int, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> Iterator[int | None]:
+    """XXH64 of each chunk as it is on disk; None for one that the file is too short for."""
+    buffer = np.empty(int(sizes.max(initial=0)), np.uint8)
+    for offset, size in zip(offsets.tolist(), sizes.tolist(), strict=True):
+        chunk = buffer[:size]
+        yield xxh64(chunk) if read_exactly(fd, chunk, offset) else None
+
+
+def outside_checksum(
+    fd: int, file_size: int, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]
+) -> int | None:
+    """XXH64 of all bytes outside the chunks, in file order: HDF5's own structures.
+
+    Returns
+    -------
+    int or None
+        None if the chunks overlap, or reach beyond the file.
+    """
+    order = np.argsort(offsets, kind="stable")
+    starts = offsets[order].astype(np.int64)
+    ends = starts + sizes[order]
+    gap_starts = np.concatenate(([0], ends))
+    gap_ends = np.concatenate((starts, [file_size]))
+    if (gap_ends < gap_starts).any():
+        return None
+    outside = bytearray()
+    for index in np.flatnonzero(gap_ends > gap_starts):
+        gap = np.empty(gap_ends[index] - gap_starts[index], np.uint8)
+        if not read_exactly(fd, gap, int(gap_starts[index])):
+            return None
+        outside += gap.data
+    return xxh64(outside)
+
+
+def read_exactly(fd: int, buffer: NDArray[np.uint8], offset: int) -> bool:
+    """Fill ``buffer`` from ``offset``; False if the file ends before."""
+    done = 0
+    while done < buffer.size:
+        count = os.preadv(fd, [buffer[done:].data], offset + done)
+        if count == 0:
+            return False
+        done += count
+    return True

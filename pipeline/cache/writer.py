@@ -1,0 +1,333 @@
+"""Writing one shard: compress on threads, store with HDF5, check, and only then give it its name."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OutputError
+from .atomic import leftovers, output_error, publish, temporary_path, write_atomic
+from .chunk_stream import ChunkStream
+from .codecs import make_codec
+from .entries import DatasetSpec, Failure, VideoEntry
+from .format import FORMAT_VERSION, check_video_id, shard_number
+from .hdf5 import Hdf5File
+from .shard_bytes import chunk_checksums, outside_checksum
+from .sidecar import ShardInfo, SidecarRow, encode_sidecar
+from .spool import Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSummary:
+    """A finished shard. ``raw_bytes`` is what its frames take uncompressed; ``file_size`` counts the HDF5 file."""
+
+    shard: int
+    num_videos: int
+    num_failures: int
+    num_frames: int
+    raw_bytes: int
+    file_size: int
+
+
+class ShardWriter:
+    """One shard and its sidecar, written under a temporary name until ``finish``.
+
+    Whoever uses it must hold the cache's lock: temporary files of this shard that a killed run left are removed.
+
+    Parameters
+    ----------
+    path
+        The final name, ``CACHE/shards/shard-00003.h5``.
+    codec
+        One of ``codecs.CODECS``.
+    threads
+        Threads that compress; 0 compresses in the calling thread.
+    config_hash
+        ``CacheHeader.config_hash`` of the cache.
+    expected_bytes
+        About how large the shard will be, for the message when the disk is full.
+
+    Raises
+    ------
+    OutputError
+        From any method, when the disk is full or the folder cannot be written. The shard is then lost as a whole.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        codec: str,
+        chunk_frames: int,
+        threads: int,
+        config_hash: str,
+        expected_bytes: int | None = None,
+    ) -> None:
+        if chunk_frames < 1 or threads < 0:
+            raise ValueError(f"chunk_frames must be >= 1 and threads >= 0, got {chunk_frames} and {threads}")
+        make_codec(codec, 1)  # refuses an unknown one before any work
+        self._path = path
+        self._shard = shard_number(path)
+        self._codec = codec
+        self._chunk_frames = chunk_frames
+        self._threads = threads
+        self._config_hash = config_hash
+        self._expected_bytes = expected_bytes
+        self._temporary = temporary_path(path)
+        self._resources = ExitStack()
+        self._written: list[_WrittenDataset] = []
+        self._videos: list[str] = []
+        self._failures: list[Failure] = []
+        self._in_video = False
+        self._finished = False
+
+    def __enter__(self) -> ShardWriter:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            for stale in leftovers(self._path.parent, (self._path.name, self._path.with_suffix(".parquet").name)):
+                stale.unlink(missing_ok=True)
+            self._fd = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise self._error(error) from error
+        self._resources.callback(self._release)
+        self._spool = self._resources.enter_context(Spool(self._path.parent))
+        self._executor = None
+        if self._threads:
+            self._executor = self._resources.enter_context(ThreadPoolExecutor(self._threads, "compress"))
+        self._file = Hdf5File(self._fd, create=True)
+        self._resources.callback(self._file.close)
+        self._file.set_attributes("/", {"vidprep_format": FORMAT_VERSION, "config_hash": self._config_hash})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    @contextmanager
+    def video(self, video_id: str) -> Iterator[VideoWriter]:
+        """Write one video: it is in the shard if the block succeeds, and leaves no trace if the block raises.
+
+        Raises
+        ------
+        UsageError
+            The id cannot be stored.
+        """
+        check_video_id(video_id)
+        assert not self._in_video and not self._finished, "one video at a time"
+        assert video_id not in self._videos, video_id
+        self._in_video = True
+        video = VideoWriter(self)
+        try:
+            yield video
+            self._commit(video_id, video)
+        finally:
+            for stream in video.streams.values():
+                stream.abandon()
+            self._spool.clear()
+            self._in_video = False
+
+    def fail(self, video_id: str, stage: str, reason: str) -> None:
+        """Record a video that is not in the shard."""
+        assert video_id not in self._videos, video_id
+        self._videos.append(video_id)
+        self._failures.append(Failure(video=video_id, stage=stage, reason=reason))
+
+    def finish(self) -> ShardSummary:
+        """Close, fsync and check the shard, give it its name, and write its sidecar.
+
+        Raises
+        ------
+        OutputError
+            The disk is full, or what was read back is not what was written.
+        """
+        assert not self._in_video and not self._finished
+        try:
+            self._file.close()
+            self._raise_failed_write()
+            os.fsync(self._fd)
+            file_size = os.fstat(self._fd).st_size
+            rows = self._check(file_size)
+            offsets = _concatenated([row.chunk_offsets for row in rows], np.uint64)
+            sizes = _concatenated([row.chunk_sizes for row in rows], np.uint32)
+            outside = outside_checksum(self._fd, file_size, offsets, sizes)
+            if outside is None:
+                raise self._unfaithful("its chunks overlap")
+            info = ShardInfo(
+                shard=self._shard,
+                config_hash=self._config_hash,
+                file_size=file_size,
+                outside_checksum=outside,
+                videos=tuple(self._videos),
+                failures=tuple(self._failures),
+            )
+            sidecar = encode_sidecar(rows, info, chunk_frames=self._chunk_frames, codec=self._codec)
+            publish(self._temporary, self._path)
+        except OSError as error:
+            if isinstance(error, OutputError):
+                raise
+            raise self._error(error) from error
+        write_atomic(self._path.with_suffix(".parquet"), sidecar)
+        self._finished = True
+        return ShardSummary(
+            shard=self._shard,
+            num_videos=len(self._videos) - len(self._failures),
+            num_failures=len(self._failures),
+            num_frames=sum(row.num_frames for row in rows),
+            raw_bytes=sum(row.num_frames * row.dataset.frame_bytes for row in rows),
+            file_size=file_size,
+        )
+
+    def _open_stream(self, spec: DatasetSpec) -> ChunkStream:
+        return ChunkStream(
+            spec,
+            chunk_frames=self._chunk_frames,
+            codec=make_codec(self._codec, spec.numpy_dtype.itemsize),
+            spool=self._spool,
+            executor=self._executor,
+            threads=self._threads,
+        )
+
+    def _commit(self, video_id: str, video: VideoWriter) -> None:
+        entry = video.entry
+        if entry is None:
+            raise ValueError(f"{video_id} was written without describe()")
+        for stream in video.streams.values():
+            stream.finish()
+            if stream.num_frames == 0:
+                raise ValueError(f"{video_id} has no {stream.spec.modality} frames; fail() records such a video")
+        self._file.create_groups(video_id)
+        self._file.set_attributes(video_id, _video_attributes(entry))
+        for modality, stream in video.streams.items():
+            self._store(f"{video_id}/{modality}", stream)
+            self._written.append(_WrittenDataset(video_id, entry, stream))
+        self._videos.append(video_id)
+
+    def _store(self, path: str, stream: ChunkStream) -> None:
+        spec = stream.spec
+        dataset = self._file.create_dataset(
+            path,
+            (stream.num_frames, *spec.frame_shape),
+            spec.numpy_dtype,
+            self._chunk_frames,
+            stream.codec.hdf5_filter,
+        )
+        if spec.scale_factor is not None and spec.add_offset is not None:
+            self._file.set_attributes(path, {"scale_factor": spec.scale_factor, "add_offset": spec.add_offset})
+        for index in range(len(stream)):
+            dataset.write_chunk(index * self._chunk_frames, stream.chunk(index))
+            self._raise_failed_write()
+
+    def _check(self, file_size: int) -> list[SidecarRow]:
+        """Open the closed file anew, and compare its chunk tables and bytes with what was handed over."""
+        file = Hdf5File(self._fd, create=False)
+        try:
+            return [self._check_dataset(file, written) for written in self._written]
+        finally:
+            file.close()
+
+    def _check_dataset(self, file: Hdf5File, written: _WrittenDataset) -> SidecarRow:
+        name = f"{written.video_id}/{written.spec.modality}"
+        dataset = file.open_dataset(name)
+        if dataset.shape != (written.num_frames, *written.spec.frame_shape):
+            raise self._unfaithful(f"{name} has the shape {dataset.shape}")
+        offset_table, size_table = dataset.chunk_table(self._chunk_frames)
+        offsets = np.array(offset_table, np.uint64)
+        sizes = np.array(size_table, np.uint32)
+        checksums = np.frombuffer(written.checksums, np.uint64)
+        if not np.array_equal(sizes, np.frombuffer(written.sizes, np.uint32)):
+            raise self._unfaithful(f"the chunks of {name} have other sizes")
+        if list(chunk_checksums(self._fd, offsets, sizes)) != written.checksums.tolist():
+            raise self._unfaithful(f"the chunks of {name} have other checksums")
+        return SidecarRow(
+            video_id=written.video_id,
+            video=written.entry,
+            dataset=written.spec,
+            num_frames=written.num_frames,
+            chunk_offsets=offsets,
+            chunk_sizes=sizes,
+            chunk_checksums=checksums,
+        )
+
+    def _raise_failed_write(self) -> None:
+        if self._file.error is not None:
+            raise self._error(self._file.error) from self._file.error
+
+    def _error(self, error: OSError) -> OutputError:
+        needed = None
+        if self._expected_bytes is not None:
+            written = self._temporary.stat().st_size if self._temporary.exists() else 0
+            needed = max(self._expected_bytes - written, 0)
+        return output_error(error, self._path, needed=needed)
+
+    def _unfaithful(self, what: str) -> OutputError:
+        return OutputError(f"{self._path} does not read back as it was written ({what}); check the disk and run again")
+
+    def _release(self) -> None:
+        os.close(self._fd)
+        if not self._finished:
+            self._temporary.unlink(missing_ok=True)
+
+
+class VideoWriter:
+    """The datasets of one video, handed out by ``ShardWriter.video``."""
+
+    def __init__(self, shard: ShardWriter) -> None:
+        self._shard = shard
+        self.streams: dict[str, ChunkStream] = {}
+        self.entry: VideoEntry | None = None
+
+    def add_dataset(self, spec: DatasetSpec) -> None:
+        """Start a modality. Datasets are stored in the order they are added."""
+        assert spec.modality not in self.streams, spec.modality
+        self.streams[spec.modality] = self._shard._open_stream(spec)
+
+    def write(self, modality: str, frames: NDArray[Any]) -> None:
+        """Append ``(n, H, W, C)`` frames, n >= 1. The array is the caller's again on return."""
+        self.streams[modality].write(frames)
+
+    def describe(self, entry: VideoEntry) -> None:
+        """Say what the video was; needed once before the block ends."""
+        self.entry = entry
+
+
+class _WrittenDataset:
+    """What stays in memory of a stored dataset: 12 bytes a chunk."""
+
+    def __init__(self, video_id: str, entry: VideoEntry, stream: ChunkStream) -> None:
+        self.video_id = video_id
+        self.entry = entry
+        self.spec = stream.spec
+        self.num_frames = stream.num_frames
+        self.sizes: array[int] = stream.sizes
+        self.checksums: array[int] = stream.checksums
+
+
+def _video_attributes(entry: VideoEntry) -> dict[str, str | int | float]:
+    attributes: dict[str, str | int | float] = {
+        "fps": float(entry.fps),
+        "source_frames": entry.num_frames,
+        "source_codec": entry.codec,
+        "source_height": entry.height,
+        "source_width": entry.width,
+        "decoder": entry.decoder,
+    }
+    if entry.label is not None:
+        attributes["label"] = entry.label
+    if entry.split is not None:
+        attributes["split"] = entry.split
+    return attributes
+
+
+def _concatenated(parts: list[NDArray[Any]], dtype: type) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype)
