@@ -195,7 +195,7 @@ def _dimensions(grid: Sequence[int], block: Sequence[int]) -> tuple[Any, Any]:
 
 def _check_argument(what: str, value: Any, parameter: str) -> None:
     if not isinstance(value, (np.ndarray, np.generic)):
-        raise KernelFault(f"{what}: a {type(value).__name__} has no fixed size; pass a NumPy scalar or array")
+        raise KernelFault(f"{what}: {type(value).__name__} {value!r} has no fixed size; pass a NumPy scalar or array")
     pointer, element = (parameter[0], parameter[1:]) if parameter[0] in "*&" else ("", parameter)
     if isinstance(value, np.ndarray) != bool(pointer):
         raise KernelFault(f"{what}: the kernel wants {parameter}, got {type(value).__name__} of {value.dtype}")

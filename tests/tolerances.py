@@ -1,0 +1,30 @@
+"""How far results may be from a float64 reference, for all tests: one table, from operation and type to ``atol``.
+
+Between devices nothing is allowed: operations on integers give the same bytes everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# The largest absolute difference from the unrounded reference, in the units of the result.
+_ATOL = {
+    ("residual", "uint8"): 0.0,
+    ("residual", "int16"): 0.0,
+    ("residual", "float32"): 1e-4,  # half a unit in the last place of differences up to 510
+    ("yuv_to_rgb", "uint8"): 1.0,  # one grey level: half of it is rounding, the rest fixed-point filters and matrices
+}
+
+
+def atol(operation: str, dtype: Any) -> float:
+    """Return the absolute tolerance of an operation whose result has this type."""
+    return _ATOL[operation, np.dtype(dtype).name]
+
+
+def assert_matches_reference(operation: str, result: np.ndarray, reference: np.ndarray) -> None:
+    """Check a result against its float64 reference, by the table."""
+    assert reference.dtype == np.float64
+    assert result.shape == reference.shape
+    np.testing.assert_allclose(result.astype(np.float64), reference, rtol=0, atol=atol(operation, result.dtype))
