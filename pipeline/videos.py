@@ -237,39 +237,46 @@ def _join(root: str, rows: Iterable[Row], problems: Problems, files: FileLookup 
         Who knows which files exist; None if all are known to.
     """
     first: dict[str, Row] = {}
-    splits: dict[str, dict[str, str]] = {}
+    parts: dict[str, dict[str, Row]] = {}  # which row says what a video is in a split
     for row in rows:
         if row.path not in first:
             first[row.path] = row
-            splits[row.path] = dict(row.splits)
+            parts[row.path] = {split: row for split, _ in row.splits}
             if files is not None and not files.is_file(os.path.join(root, row.path)):
                 problems.add("is missing", "are missing", row.path)
             elif not is_id(row.path):
-                what = "that is not UTF-8, or with control characters"
+                what = "with control characters or bytes that are not UTF-8"
                 problems.add(f"has a name {what}", f"have names {what}", row.path)
         else:
-            _add_row(first[row.path], splits[row.path], row, problems)
+            _add_row(first[row.path], parts[row.path], row, problems)
     for id in ids_used_as_folders(first):
         problems.add("is also a folder of another", "are also folders of others", id)
     if problems:
         return ()
     return tuple(
-        Video(id=id, path=Path(root, id), label=row.label, split=format_splits(splits[id]))
-        for id, row in sorted(first.items())
+        Video(id=id, path=Path(root, id), label=row.label, split=_split(parts[id])) for id, row in sorted(first.items())
     )
 
 
-def _add_row(first: Row, splits: dict[str, str], row: Row, problems: Problems) -> None:
+def _add_row(first: Row, parts: dict[str, Row], row: Row, problems: Problems) -> None:
     """Add another row about the same video: what it is in another split, or else a duplicate or a contradiction."""
-    places = f"{row.path} at {first.where} and {row.where}"
     if row.label != first.label:
-        problems.add("has two labels", "have two labels", f"{places}: {first.label}, {row.label}")
+        places = f"{row.path} at {first.where} and {row.where}: {first.label}, {row.label}"
+        problems.add("has two labels", "have two labels", places)
         return
     for split, part in row.splits:
-        if "" in (split, *splits) or split in splits:
-            if splits.get(split, "") != part:
-                problems.add("has two parts in one split", "have two parts in one split", places)
-            else:
-                problems.add("is listed twice", "are listed twice", places)
-            return
-        splits[split] = part
+        # A data set with one split, "", has no others, so two rows without a split's name always meet.
+        other = parts.get(split) or (next(iter(parts.values())) if "" in (split, *parts) else None)
+        if other is None:
+            parts[split] = row
+            continue
+        places = f"{row.path} at {other.where} and {row.where}"
+        if dict(other.splits).get(split, part) == part:
+            problems.add("is listed twice", "are listed twice", places)
+        else:
+            problems.add("has two parts in one split", "have two parts in one split", places)
+        return
+
+
+def _split(parts: dict[str, Row]) -> str:
+    return format_splits({split: dict(row.splits)[split] for split, row in parts.items()})

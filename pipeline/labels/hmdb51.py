@@ -49,7 +49,7 @@ def read_hmdb51(folder: str) -> Annotations:
         for split in splits:
             if f"{label}_test_split{split}.txt" not in present:
                 raise UsageError(
-                    f"{folder!r} lacks {label}_test_split{split}.txt; each class has a file for each split"
+                    f"{folder!r} lacks {f'{label}_test_split{split}.txt'!r}; each class has a file for each split"
                 )
     rows = [row for name, label, split in lists for row in _read_list(os.path.join(folder, name), label, split)]
     if not rows:

@@ -29,12 +29,16 @@ def read_text(path: str) -> str:
         ) from error
 
 
+def _printable_name(path: str) -> str:
+    return repr(os.path.basename(path))[1:-1]  # escapes what could not be printed in a message
+
+
 def read_lines(path: str) -> list[tuple[str, str]]:
     """Read the lines that are not blank, each as its place (``name:number``) and its text without the line end.
 
     Only LF and CRLF end a line: the other things that ``str.splitlines`` cuts at may stand in a file name.
     """
-    name = os.path.basename(path)
+    name = _printable_name(path)
     lines = (line.removesuffix("\r") for line in read_text(path).split("\n"))
     return [(f"{name}:{number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
 
@@ -47,7 +51,7 @@ def read_cells(path: str) -> list[tuple[str, list[str]]]:
     UsageError
         The file cannot be read, has no row, or its quotes do not match.
     """
-    name = os.path.basename(path)
+    name = _printable_name(path)
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
     rows = []
     try:
