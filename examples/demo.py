@@ -1,4 +1,4 @@
-"""The demo behind ``make demo``: a cache of residual and RGB frames from a real clip, checked, described and pictured."""
+"""The demo behind ``make demo``: residual and RGB frames of a real clip, cached, checked, described and pictured."""
 
 from __future__ import annotations
 
