@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from .index import IndexSummary as IndexSummary
     from .index import build_index as build_index
     from .lock import CacheLock as CacheLock
-    from .plan_table import PlanTable as PlanTable
     from .plan_table import PlannedVideo as PlannedVideo
+    from .plan_table import PlanTable as PlanTable
     from .reader import Cache as Cache
     from .reader import ModalityInfo as ModalityInfo
     from .reader import VideoInfo as VideoInfo
-    from .verify import Damage as Damage
-    from .verify import VerifyReport as VerifyReport
-    from .verify import verify as verify
+    from .verification import Damage as Damage
+    from .verification import VerifyReport as VerifyReport
+    from .verification import verify as verify
     from .writer import ShardSummary as ShardSummary
     from .writer import ShardWriter as ShardWriter
     from .writer import VideoWriter as VideoWriter
@@ -42,7 +42,7 @@ _PUBLIC = {
     "Cache": "reader",
     "CacheHeader": "format",
     "CacheLock": "lock",
-    "Damage": "verify",
+    "Damage": "verification",
     "DatasetSpec": "entries",
     "Failure": "entries",
     "IndexSummary": "index",
@@ -51,7 +51,7 @@ _PUBLIC = {
     "PlannedVideo": "plan_table",
     "ShardSummary": "writer",
     "ShardWriter": "writer",
-    "VerifyReport": "verify",
+    "VerifyReport": "verification",
     "VideoEntry": "entries",
     "VideoInfo": "reader",
     "VideoWriter": "writer",
@@ -59,7 +59,7 @@ _PUBLIC = {
     "config_hash": "format",
     "shard_path": "format",
     "sidecar_path": "format",
-    "verify": "verify",
+    "verify": "verification",
 }
 
 __all__ = sorted(_PUBLIC)

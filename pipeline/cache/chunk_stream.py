@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from concurrent.futures import Executor, Future, wait
 from typing import Any
 
@@ -43,6 +42,7 @@ class ChunkStream:
         self.spec = spec
         self.codec = codec
         self.num_frames = 0
+        self.num_bytes = 0  # compressed
         self.sizes = array("I")
         self.checksums = array("Q")
         self._addresses = array("Q")
@@ -128,6 +128,7 @@ class ChunkStream:
         data, checksum = encoded
         self._addresses.append(self._spool.append(data))
         self.sizes.append(data.size)
+        self.num_bytes += data.size
         self.checksums.append(checksum)
 
 
@@ -147,8 +148,3 @@ class _Slot:
 
 def _as_bytes(frames: NDArray[Any]) -> Buffer:
     return frames.reshape(-1).view(np.uint8)
-
-
-def total_bytes(streams: Sequence[ChunkStream]) -> int:
-    """Compressed bytes in all streams."""
-    return sum(sum(stream.sizes) for stream in streams)

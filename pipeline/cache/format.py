@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CacheError, UsageError
+from ..errors import CacheError
 from .atomic import write_atomic
 from .checksum import xxh64
 
@@ -29,6 +28,10 @@ FAILURES_NAME = "failures.csv"
 LOCK_NAME = ".lock"
 
 _SHARD_FILE = re.compile(r"shard-(\d{5,})\.(h5|parquet)")
+
+
+class CacheVersionError(CacheError):
+    """The cache is of a format version that this program does not read."""
 
 
 def shard_path(cache: Path, shard: int) -> Path:
@@ -64,19 +67,12 @@ def shard_files(cache: Path, suffix: str) -> dict[int, Path]:
     return dict(sorted((shard_number(path), path) for path in named))
 
 
-def check_video_id(video_id: str) -> None:
-    """Refuse an id that HDF5 or a file system would take for something else.
-
-    Raises
-    ------
-    UsageError
-        Empty parts, ``.``, ``..``, a leading or trailing slash, control characters, or text that is not Unicode.
-    """
-    parts = video_id.split("/")
-    if any(part in ("", ".", "..") for part in parts):
-        raise UsageError(f"video id {video_id!r} is not a path below the source: no part may be empty, '.' or '..'")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in video_id):
-        raise UsageError(f"video id {video_id!r} holds control or undecodable characters, so rename the file")
+def version_error(path: Path, version: object) -> CacheVersionError:
+    """The error for a file of another format version."""
+    return CacheVersionError(
+        f"{path} is of cache format {version}, and this program reads format {FORMAT_VERSION}: use the vidprep that "
+        "made it, or extract again"
+    )
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -142,9 +138,13 @@ class CacheHeader:
         try:
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            raise CacheError(f"{cache} is not a cache: it has no {HEADER_NAME}; make one with `vidprep extract`") from None
+            raise CacheError(
+                f"{cache} is not a cache: it has no {HEADER_NAME}; make one with `vidprep extract`"
+            ) from None
         except OSError as error:
-            raise CacheError(f"{path} cannot be read ({error.strerror}), so check the path and its permissions") from None
+            raise CacheError(
+                f"{path} cannot be read ({error.strerror}), so check the path and its permissions"
+            ) from None
         return cls._decode(data, path)
 
     @classmethod
@@ -158,10 +158,7 @@ class CacheHeader:
             raise CacheError(damaged.format("it names no format version"))
         version = content["format_version"]
         if version != FORMAT_VERSION:
-            raise CacheError(
-                f"{path} is of cache format {version}, and this program reads format {FORMAT_VERSION}: "
-                "use the vidprep that made it, or extract again"
-            )
+            raise version_error(path, version)
         checksum = content.pop("checksum", None)
         if checksum != f"{xxh64(_canonical(content).encode()):016x}":
             raise CacheError(damaged.format("its checksum does not match"))

@@ -18,8 +18,8 @@ from .codecs import Buffer
 class FileObject:
     """What HDF5 reads from and writes to: a file descriptor.
 
-    HDF5 cannot be closed, and may crash at exit, after a write of its own has failed. So a failed write is kept in ``error``
-    and HDF5 is told that all went well; whoever uses the file looks at ``error`` and throws the file away.
+    HDF5 cannot be closed, and may crash at exit, after a write of its own has failed. So a failed write is kept in
+    ``error`` and HDF5 is told that all went well; whoever uses the file looks at ``error`` and throws the file away.
     """
 
     def __init__(self, fd: int) -> None:
@@ -172,7 +172,8 @@ class Hdf5Dataset:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        return np.dtype(self._id.dtype)
+        dtype: np.dtype[np.generic] = np.dtype(self._id.dtype)
+        return dtype
 
     def write_chunk(self, first_frame: int, data: Buffer) -> None:
         """Store an encoded chunk as it is."""

@@ -1,8 +1,8 @@
 """Compression code out of the shared libraries that hdf5plugin ships, called through ctypes.
 
 These are the libraries that HDF5 itself decodes a shard with, so what is written here is what any HDF5 reader
-understands. ctypes lets go of the GIL during a call and works on the caller's memory: threads run in parallel and nothing
-is copied.
+understands. ctypes lets go of the GIL during a call and works on the caller's memory: threads run in parallel and
+nothing is copied.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def library(name: str) -> ctypes.CDLL:
     files = [file for folder in folders for file in sorted(folder.glob(f"lib{name}.*"))]
     if not files:
         raise MissingExtraError(
-            f"hdf5plugin's filter library lib{name} was not found, so install it with `pip install --force-reinstall hdf5plugin`"
+            f"hdf5plugin's filter library lib{name} was not found, so run `pip install --force-reinstall hdf5plugin`"
         )
     try:
         return ctypes.CDLL(str(files[0]))
     except OSError as error:
         raise MissingExtraError(
-            f"{files[0]} cannot be loaded ({error}), so reinstall it with `pip install --force-reinstall hdf5plugin`"
+            f"{files[0]} cannot be loaded ({error}), so run `pip install --force-reinstall hdf5plugin`"
         ) from error
 
 

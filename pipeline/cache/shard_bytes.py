@@ -19,9 +19,7 @@ def chunk_checksums(fd: int, offsets: NDArray[np.uint64], sizes: NDArray[np.uint
         yield xxh64(chunk) if read_exactly(fd, chunk, offset) else None
 
 
-def outside_checksum(
-    fd: int, file_size: int, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]
-) -> int | None:
+def outside_checksum(fd: int, file_size: int, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> int | None:
     """XXH64 of all bytes outside the chunks, in file order: HDF5's own structures.
 
     Returns

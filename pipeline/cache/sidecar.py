@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import CacheError
 from .entries import DatasetSpec, Failure, VideoEntry
-from .format import FORMAT_VERSION
+from .format import FORMAT_VERSION, version_error
 from .sealed import decode_table, encode_table, table_metadata
 
 CHUNK_COLUMNS = ("chunk_offsets", "chunk_sizes", "chunk_checksums")
@@ -163,12 +163,9 @@ def read_sidecar(path: Path) -> tuple[bytes, pa.Table, ShardInfo]:
 
 
 def check_version(metadata: dict[str, Any], path: Path) -> None:
-    """Refuse a table of another format version with a CacheError."""
+    """Refuse a table of another format version with a CacheVersionError."""
     if metadata.get("format_version") != FORMAT_VERSION:
-        raise CacheError(
-            f"{path} is of cache format {metadata.get('format_version')}, and this program reads format "
-            f"{FORMAT_VERSION}: use the vidprep that made it, or extract again"
-        )
+        raise version_error(path, metadata.get("format_version"))
 
 
 def _metadata(info: ShardInfo) -> dict[str, Any]:

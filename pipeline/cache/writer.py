@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutputError
+from ..video_ids import check_id
 from .atomic import leftovers, output_error, publish, temporary_path, write_atomic
 from .chunk_stream import ChunkStream
 from .codecs import make_codec
 from .entries import DatasetSpec, Failure, VideoEntry
-from .format import FORMAT_VERSION, check_video_id, shard_number
+from .format import FORMAT_VERSION, shard_number
 from .hdf5 import Hdf5File
 from .shard_bytes import chunk_checksums, outside_checksum
 from .sidecar import ShardInfo, SidecarRow, encode_sidecar
@@ -123,8 +124,8 @@ class ShardWriter:
         UsageError
             The id cannot be stored.
         """
-        check_video_id(video_id)
-        assert not self._in_video and not self._finished, "one video at a time"
+        check_id(video_id)
+        assert not self._in_video, "one video at a time"
         assert video_id not in self._videos, video_id
         self._in_video = True
         video = VideoWriter(self)
@@ -151,7 +152,8 @@ class ShardWriter:
         OutputError
             The disk is full, or what was read back is not what was written.
         """
-        assert not self._in_video and not self._finished
+        assert not self._in_video
+        assert not self._finished
         try:
             self._file.close()
             self._raise_failed_write()
@@ -295,6 +297,11 @@ class VideoWriter:
     def write(self, modality: str, frames: NDArray[Any]) -> None:
         """Append ``(n, H, W, C)`` frames, n >= 1. The array is the caller's again on return."""
         self.streams[modality].write(frames)
+
+    @property
+    def bytes_written(self) -> int:
+        """Compressed bytes so far, over all modalities; chunks that are still being compressed do not count yet."""
+        return sum(stream.num_bytes for stream in self.streams.values())
 
     def describe(self, entry: VideoEntry) -> None:
         """Say what the video was; needed once before the block ends."""

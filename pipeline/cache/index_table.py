@@ -1,0 +1,255 @@
+"""The index in memory: columns, not objects, so that a cache of hundreds of thousands of videos opens at once."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..errors import CacheError, UsageError
+from .entries import Failure
+from .format import INDEX_NAME
+from .sealed import table_metadata
+from .sidecar import CHUNK_COLUMNS, SCHEMA, check_version
+
+_MATCHES_TRIED = 5000  # ids compared for "did you mean": more would make a typo take seconds
+
+
+class UnknownVideoError(UsageError, KeyError):
+    """No video has this id. A KeyError too, as a mapping's users expect."""
+
+    __str__ = Exception.__str__  # KeyError would print the sentence as a quoted string
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRow:
+    """Where the chunks of one (video, modality) are, and what is in them.
+
+    ``chunk_offsets`` and ``chunk_sizes`` are views of the index, one element per chunk.
+    """
+
+    row: int
+    shard: int
+    num_frames: int
+    frame_shape: tuple[int, int, int]
+    dtype: np.dtype[np.generic]
+    scale_factor: float | None
+    add_offset: float | None
+    chunk_frames: int
+    codec: str
+    chunk_offsets: NDArray[np.uint64]
+    chunk_sizes: NDArray[np.uint32]
+
+
+class IndexTable:
+    """``index.parquet``. The chunk columns, most of its bytes, are read when a chunk is first asked for.
+
+    Raises
+    ------
+    CacheError
+        The index is missing or damaged, of another format version, or of another config than ``config_hash``.
+    """
+
+    def __init__(self, cache: Path, config_hash: str) -> None:
+        self._path = cache / INDEX_NAME
+        self._hint = f"so rebuild it with `vidprep index {cache}`"
+        self._table = self._read([name for name in SCHEMA.names if name not in CHUNK_COLUMNS])
+        self.metadata = table_metadata(self._table.schema, self._path)
+        check_version(self.metadata, self._path)
+        if self.metadata["config_hash"] != config_hash:
+            raise CacheError(f"{self._path} belongs to another config, {self._hint}")
+        videos = self._array("video")
+        changes = np.flatnonzero(pc.not_equal(videos[1:], videos[:-1]).to_numpy(zero_copy_only=False)) + 1
+        # Rows of one video lie side by side; _first_rows has a last element beyond the end.
+        self._first_rows = np.concatenate(([0], changes, [len(videos)])) if len(videos) else np.zeros(1, np.int64)
+        self._ids = _StringColumn(videos.take(pa.array(self._first_rows[:-1])))
+        self._modality_names, self._modality_codes = self._coded("modality")
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def ids(self) -> Iterator[str]:
+        """Ids of all videos, in the order of the shards."""
+        return iter(self._ids)
+
+    def failures(self) -> tuple[Failure, ...]:
+        return tuple(
+            Failure(video=video, stage=stage, reason=reason) for video, stage, reason in self.metadata["failures"]
+        )
+
+    def rows(self, video_id: str) -> range:
+        """Rows of a video, one per modality.
+
+        Raises
+        ------
+        UnknownVideoError
+            With ids that look alike.
+        """
+        position = self._ids.find(video_id)
+        if position is None:
+            raise UnknownVideoError(self._unknown(video_id))
+        return range(int(self._first_rows[position]), int(self._first_rows[position + 1]))
+
+    def __contains__(self, video_id: object) -> bool:
+        return isinstance(video_id, str) and self._ids.find(video_id) is not None
+
+    def modality(self, row: int) -> str:
+        name: str = self._modality_names[self._modality_codes[row]]
+        return name
+
+    def value(self, column: str, row: int) -> Any:
+        """One cell as a Python object."""
+        return self._table.column(column)[row].as_py()
+
+    def dataset(self, row: int) -> DatasetRow:
+        """The dataset of one row."""
+        numbers = self._numbers
+        first, last = self._chunk_starts[row], self._chunk_starts[row + 1]
+        scale, offset = float(numbers["scale_factor"][row]), float(numbers["add_offset"][row])
+        return DatasetRow(
+            row=row,
+            shard=int(numbers["shard"][row]),
+            num_frames=int(numbers["num_frames"][row]),
+            frame_shape=(int(numbers["height"][row]), int(numbers["width"][row]), int(numbers["channels"][row])),
+            dtype=self._dtypes[self._dtype_codes[row]],
+            scale_factor=None if np.isnan(scale) else scale,
+            add_offset=None if np.isnan(offset) else offset,
+            chunk_frames=int(numbers["chunk_frames"][row]),
+            codec=self._codecs[self._codec_codes[row]],
+            chunk_offsets=self._chunk_offsets[first:last],
+            chunk_sizes=self._chunk_sizes[first:last],
+        )
+
+    def chunk_checksums(self, row: int) -> NDArray[np.uint64]:
+        """XXH64 of each chunk of a row."""
+        return self._chunk_checksums[self._chunk_starts[row] : self._chunk_starts[row + 1]]
+
+    @cached_property
+    def _numbers(self) -> dict[str, NDArray[Any]]:
+        names = ("shard", "num_frames", "height", "width", "channels", "chunk_frames", "scale_factor", "add_offset")
+        return {name: self._array(name).to_numpy(zero_copy_only=False) for name in names}
+
+    @cached_property
+    def _dtypes(self) -> list[np.dtype[np.generic]]:
+        return [np.dtype(name).newbyteorder("<") for name in self._coded("dtype")[0]]
+
+    @cached_property
+    def _dtype_codes(self) -> NDArray[np.int32]:
+        return self._coded("dtype")[1]
+
+    @cached_property
+    def _codecs(self) -> list[str]:
+        return self._coded("codec")[0]
+
+    @cached_property
+    def _codec_codes(self) -> NDArray[np.int32]:
+        return self._coded("codec")[1]
+
+    @cached_property
+    def _chunks(self) -> pa.Table:
+        return self._read(["chunk_offsets", "chunk_sizes"])
+
+    @cached_property
+    def _chunk_starts(self) -> NDArray[np.int64]:
+        """Position of each row's first chunk in the flat chunk arrays, and the total at the end."""
+        lengths = pc.list_value_length(self._chunks.column("chunk_sizes")).to_numpy()
+        return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+
+    @cached_property
+    def _chunk_offsets(self) -> NDArray[np.uint64]:
+        return _flat(self._chunks.column("chunk_offsets"))
+
+    @cached_property
+    def _chunk_sizes(self) -> NDArray[np.uint32]:
+        return _flat(self._chunks.column("chunk_sizes"))
+
+    @cached_property
+    def _chunk_checksums(self) -> NDArray[np.uint64]:
+        return _flat(self._read(["chunk_checksums"]).column("chunk_checksums"))
+
+    def _read(self, columns: list[str]) -> pa.Table:
+        try:
+            return pq.read_table(self._path, columns=columns, page_checksum_verification=True)
+        except FileNotFoundError:
+            raise CacheError(f"{self._path} is missing, {self._hint}") from None
+        except (OSError, pa.ArrowException) as error:
+            raise CacheError(f"{self._path} is damaged ({_first_line(error)}), {self._hint}") from None
+
+    def _array(self, name: str) -> pa.Array:
+        column = self._table.column(name)
+        return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+
+    def _coded(self, name: str) -> tuple[list[str], NDArray[np.int32]]:
+        coded = self._array(name).dictionary_encode()
+        return coded.dictionary.to_pylist(), coded.indices.to_numpy()
+
+    def _unknown(self, video_id: str) -> str:
+        stem = video_id.rpartition("/")[2].partition(".")[0]
+        alike = self._ids.containing(stem) if stem else []
+        candidates = alike[:_MATCHES_TRIED] or self._ids.head(_MATCHES_TRIED)
+        matches = get_close_matches(video_id, candidates, n=3, cutoff=0.4)
+        meant = f"did you mean {' or '.join(map(repr, matches))}?" if matches else "ids are listed by `Cache.videos`."
+        return f"no video of this cache is called {video_id!r}: {meant}"
+
+
+class _StringColumn:
+    """Distinct strings with a search by value: 4 bytes each beyond their own, shared by forked processes."""
+
+    def __init__(self, strings: pa.StringArray) -> None:
+        self._strings = strings
+        _, offsets, data = strings.buffers()
+        self._offsets = np.frombuffer(offsets, np.int32)[strings.offset :] if offsets else np.zeros(1, np.int32)
+        self._data = memoryview(data) if data else memoryview(b"")
+
+    def __len__(self) -> int:
+        return len(self._strings)
+
+    def __iter__(self) -> Iterator[str]:
+        return (string.as_py() for string in self._strings)
+
+    def find(self, wanted: str) -> int | None:
+        """Position of ``wanted``, or None."""
+        try:
+            raw = wanted.encode()
+        except UnicodeEncodeError:
+            return None
+        place = bisect_left(self._order, raw, key=self._raw)
+        found = place < len(self._order) and self._raw(self._order[place]) == raw
+        return int(self._order[place]) if found else None
+
+    def head(self, count: int) -> list[str]:
+        """The first strings."""
+        found: list[str] = self._strings[:count].to_pylist()
+        return found
+
+    def containing(self, part: str) -> list[str]:
+        """Strings that contain ``part``."""
+        found: list[str] = self._strings.filter(pc.match_substring(self._strings, part)).to_pylist()
+        return found
+
+    @cached_property
+    def _order(self) -> NDArray[np.uint32]:
+        order: NDArray[np.uint32] = pc.sort_indices(self._strings).to_numpy().astype(np.uint32)
+        return order
+
+    def _raw(self, position: np.uint32) -> bytes:
+        return bytes(self._data[self._offsets[position] : self._offsets[position + np.uint32(1)]])
+
+
+def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
+    parts = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.uint64)])
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

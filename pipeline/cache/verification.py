@@ -1,0 +1,380 @@
+"""Every byte of a cache against its checksum."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..errors import CacheError
+from .atomic import leftovers
+from .checksum import xxh64
+from .entries import Failure
+from .failures import encode_failures
+from .format import (
+    FAILURES_NAME,
+    HEADER_NAME,
+    INDEX_NAME,
+    PLAN_NAME,
+    SHARDS_NAME,
+    CacheHeader,
+    CacheVersionError,
+    shard_files,
+    shard_path,
+    sidecar_path,
+)
+from .plan_table import PlanTable
+from .sealed import is_intact, table_metadata
+from .shard_bytes import chunk_checksums, outside_checksum
+from .sidecar import ShardInfo, check_version, read_sidecar
+
+_TASK_BYTES = 64 << 20  # what one thread checks at a time: large shards are shared, many small ones cost little
+
+Kind = Literal["header", "plan", "index", "failures", "missing", "sidecar", "shard", "chunk", "stray"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """One thing that is wrong.
+
+    Parameters
+    ----------
+    kind
+        ``header``, ``plan``, ``index`` and ``failures`` are the files at the top. ``missing``: a shard of the plan that
+        is not there. ``sidecar``: absent or damaged. ``shard``: absent, truncated or damaged outside its chunks.
+        ``chunk``: of one video. ``stray``: a shard that the plan does not know.
+    """
+
+    kind: Kind
+    detail: str
+    shard: int | None = None
+    video: str | None = None
+    modality: str | None = None
+    chunk: int | None = None
+
+    def __str__(self) -> str:
+        where = "" if self.shard is None else f" shard {self.shard:05d}"
+        if self.video is not None:
+            where += f", {self.video}, {self.modality}, chunk {self.chunk}"
+        return f"{self.kind}{where}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What ``verify`` found.
+
+    Parameters
+    ----------
+    leftovers
+        Temporary files of killed runs: harmless, and removed by the next extraction.
+    num_bytes
+        Bytes that were compared, in all files.
+    """
+
+    damage: tuple[Damage, ...]
+    leftovers: tuple[Path, ...]
+    num_shards: int
+    num_chunks: int
+    num_bytes: int
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        return not self.damage
+
+    @property
+    def damaged_shards(self) -> tuple[int, ...]:
+        """Shards to remove, with their sidecars, and extract again."""
+        return self._shards("missing", "sidecar", "shard", "chunk")
+
+    @property
+    def stray_shards(self) -> tuple[int, ...]:
+        """Shards to remove."""
+        return self._shards("stray")
+
+    @property
+    def index_damaged(self) -> bool:
+        """Whether ``build_index`` has to run: for its own sake, or after any shard was made again."""
+        return any(damage.kind not in ("header", "plan") for damage in self.damage)
+
+    @property
+    def header_damaged(self) -> bool:
+        return any(damage.kind == "header" for damage in self.damage)
+
+    @property
+    def plan_damaged(self) -> bool:
+        return any(damage.kind == "plan" for damage in self.damage)
+
+    def _shards(self, *kinds: Kind) -> tuple[int, ...]:
+        return tuple(sorted({d.shard for d in self.damage if d.shard is not None and d.kind in kinds}))
+
+
+def verify(cache: Path, threads: int = 2, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+    """Compare every byte of a cache with its checksum.
+
+    Parameters
+    ----------
+    threads
+        Threads that read and compare.
+    progress
+        Called now and then, in this thread, with the bytes done and the bytes in all shards.
+
+    Raises
+    ------
+    CacheError
+        The folder is no cache, or one of an unknown format version.
+    """
+    return _Verification(cache, progress).run(threads)
+
+
+class _Verification:
+    """State of one run; only the calling thread changes it."""
+
+    def __init__(self, cache: Path, progress: Callable[[int, int], None] | None) -> None:
+        self._cache = cache
+        self._progress = progress
+        self._damage: list[Damage] = []
+        self._num_chunks = 0
+        self._num_bytes = 0
+        self._shard_bytes_done = 0
+        # Shards whose sidecar is intact, with its size and checksum.
+        self._sidecars: dict[int, tuple[int, str]] = {}
+
+    def run(self, threads: int) -> VerifyReport:
+        started = time.perf_counter()
+        config_hash = self._check_header()
+        planned = self._check_plan()
+        shards, sidecars = shard_files(self._cache, ".h5"), shard_files(self._cache, ".parquet")
+        total = sum(path.stat().st_size for path in shards.values())
+        known = sorted({*shards, *sidecars, *(planned or ())})
+        with ThreadPoolExecutor(threads, "verify") as executor:
+            pending: deque[Future[_Checked]] = deque()
+            for shard in known:
+                for task in self._shard_tasks(shard, shard in shards, shard in sidecars, planned, config_hash):
+                    pending.append(executor.submit(task))
+                    while len(pending) > 4 * threads:
+                        self._collect(pending.popleft(), total)
+            while pending:
+                self._collect(pending.popleft(), total)
+        self._check_index(config_hash)
+        return VerifyReport(
+            damage=tuple(self._damage),
+            leftovers=(*leftovers(self._cache), *leftovers(self._cache / SHARDS_NAME)),
+            num_shards=len(known),
+            num_chunks=self._num_chunks,
+            num_bytes=self._num_bytes,
+            seconds=time.perf_counter() - started,
+        )
+
+    def _check_header(self) -> str | None:
+        """The cache's config hash, None if the header is damaged."""
+        path = self._cache / HEADER_NAME
+        try:
+            header = CacheHeader.read(self._cache)
+        except CacheVersionError:
+            raise
+        except CacheError as error:
+            if not path.exists():
+                raise
+            self._note("header", str(error))
+            return None
+        data = path.read_bytes()
+        self._num_bytes += len(data)
+        if data != header.encode():
+            self._note("header", f"{path} says what it should, but not in the bytes that were written")
+        return header.config_hash
+
+    def _check_plan(self) -> range | None:
+        """Numbers of the planned shards, None if the plan is damaged."""
+        try:
+            plan = PlanTable.read(self._cache)
+        except CacheVersionError:
+            raise
+        except CacheError as error:
+            self._note("plan", str(error))
+            return None
+        self._num_bytes += (self._cache / PLAN_NAME).stat().st_size
+        return range(plan.num_shards)
+
+    def _shard_tasks(
+        self, shard: int, has_file: bool, has_sidecar: bool, planned: range | None, config_hash: str | None
+    ) -> Iterator[Callable[[], _Checked]]:
+        """Check a shard's sidecar at once, and give out the work on its bytes."""
+        if planned is not None and shard not in planned:
+            self._note("stray", "the plan has no such shard", shard)
+            return
+        if not has_sidecar:
+            if has_file:
+                self._note("sidecar", f"{sidecar_path(self._cache, shard)} is missing", shard)
+            else:
+                self._note("missing", "it has not been extracted yet, or was removed", shard)
+            return
+        try:
+            data, table, info = read_sidecar(sidecar_path(self._cache, shard))
+        except CacheVersionError:
+            raise
+        except CacheError as error:
+            self._note("sidecar", str(error), shard)
+            return
+        self._num_bytes += len(data)
+        if info.shard != shard or config_hash not in (None, info.config_hash):
+            self._note("sidecar", "it belongs to another shard or another config", shard)
+            return
+        self._sidecars[shard] = len(data), f"{xxh64(data):016x}"
+        path = shard_path(self._cache, shard)
+        if not has_file:
+            self._note("shard", f"{path} is missing", shard)
+        elif path.stat().st_size != info.file_size:
+            self._note("shard", f"{path} has {path.stat().st_size} bytes instead of {info.file_size}", shard)
+        else:
+            yield from _byte_tasks(path, table, info)
+
+    def _collect(self, future: Future[_Checked], total: int) -> None:
+        checked = future.result()
+        self._damage.extend(checked.damage)
+        self._num_chunks += checked.num_chunks
+        self._num_bytes += checked.num_bytes
+        self._shard_bytes_done += checked.num_bytes
+        if self._progress is not None:
+            self._progress(self._shard_bytes_done, total)
+
+    def _check_index(self, config_hash: str | None) -> None:
+        """Whether ``index.parquet`` and ``failures.csv`` are what the intact sidecars give."""
+        path = self._cache / INDEX_NAME
+        if not path.exists():
+            self._note("index", f"{path} is missing")
+            return
+        data = path.read_bytes()
+        if not is_intact(data):
+            self._note("index", f"{path} is damaged: its checksum does not match")
+            return
+        self._num_bytes += len(data)
+        content = table_metadata(pq.read_schema(pa.BufferReader(data)), path)
+        check_version(content, path)
+        indexed = {entry["shard"]: (entry["sidecar_size"], entry["sidecar_xxh64"]) for entry in content["shards"]}
+        # A shard that is damaged itself says nothing about the index.
+        doubtful = {damage.shard for damage in self._damage}
+        same = all(indexed.get(shard) == entry for shard, entry in self._sidecars.items())
+        known = all(shard in self._sidecars or shard in doubtful for shard in indexed)
+        if not same or not known or config_hash not in (None, content["config_hash"]):
+            self._note("index", f"{path} does not match the shards")
+            return
+        self._check_failures(content)
+
+    def _check_failures(self, content: dict[str, Any]) -> None:
+        path = self._cache / FAILURES_NAME
+        expected = encode_failures(Failure(video=v, stage=s, reason=r) for v, s, r in content["failures"])
+        if not path.exists() or path.read_bytes() != expected:
+            self._note("failures", f"{path} is not what the index lists")
+        self._num_bytes += len(expected)
+
+    def _note(self, kind: Kind, detail: str, shard: int | None = None) -> None:
+        self._damage.append(Damage(kind=kind, detail=detail, shard=shard))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    damage: tuple[Damage, ...]
+    num_chunks: int
+    num_bytes: int
+
+
+def _byte_tasks(path: Path, table: pa.Table, info: ShardInfo) -> Iterator[Callable[[], _Checked]]:
+    """The work on one shard's bytes, in portions of about ``_TASK_BYTES``."""
+    rows = table.select(["video", "modality", "chunk_offsets", "chunk_sizes", "chunk_checksums"])
+    offsets = [_array(cell) for cell in rows["chunk_offsets"]]
+    sizes = [_array(cell) for cell in rows["chunk_sizes"]]
+    portion: list[_Dataset] = []
+    portion_bytes = 0
+    for row in range(rows.num_rows):
+        portion.append(
+            _Dataset(
+                video=rows["video"][row].as_py(),
+                modality=rows["modality"][row].as_py(),
+                offsets=offsets[row],
+                sizes=sizes[row],
+                checksums=_array(rows["chunk_checksums"][row]),
+            )
+        )
+        portion_bytes += int(sizes[row].sum(dtype=np.int64))
+        if portion_bytes >= _TASK_BYTES or row == rows.num_rows - 1:
+            yield partial(_check_chunks, path, info.shard, tuple(portion))
+            portion, portion_bytes = [], 0
+    flat_offsets = np.concatenate([*offsets, np.empty(0, np.uint64)])
+    flat_sizes = np.concatenate([*sizes, np.empty(0, np.uint32)])
+    yield partial(_check_outside, path, info, flat_offsets, flat_sizes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dataset:
+    video: str
+    modality: str
+    offsets: NDArray[np.uint64]
+    sizes: NDArray[np.uint32]
+    checksums: NDArray[np.uint64]
+
+
+def _check_chunks(path: Path, shard: int, datasets: tuple[_Dataset, ...]) -> _Checked:
+    damage: list[Damage] = []
+    with _opened(path) as fd:
+        for dataset in datasets:
+            found = chunk_checksums(fd, dataset.offsets, dataset.sizes)
+            for chunk, (expected, actual) in enumerate(zip(dataset.checksums.tolist(), found, strict=True)):
+                if actual != expected:
+                    damage.append(
+                        Damage(
+                            kind="chunk",
+                            detail=f"{path} has other bytes than were written",
+                            shard=shard,
+                            video=dataset.video,
+                            modality=dataset.modality,
+                            chunk=chunk,
+                        )
+                    )
+    return _Checked(
+        damage=tuple(damage),
+        num_chunks=sum(dataset.sizes.size for dataset in datasets),
+        num_bytes=sum(int(dataset.sizes.sum(dtype=np.int64)) for dataset in datasets),
+    )
+
+
+def _check_outside(path: Path, info: ShardInfo, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> _Checked:
+    with _opened(path) as fd:
+        same = outside_checksum(fd, info.file_size, offsets, sizes) == info.outside_checksum
+    damage = Damage(
+        kind="shard", detail=f"the HDF5 structures of {path} have other bytes than were written", shard=info.shard
+    )
+    return _Checked(
+        damage=() if same else (damage,),
+        num_chunks=0,
+        num_bytes=info.file_size - int(sizes.sum(dtype=np.int64)),
+    )
+
+
+class _opened:
+    """An open file descriptor for the length of a block."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __enter__(self) -> int:
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _array(cell: pa.ListScalar) -> NDArray[Any]:
+    values: NDArray[Any] = cell.values.to_numpy()
+    return values
