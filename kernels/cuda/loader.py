@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -44,7 +43,7 @@ def _marked(filename: str) -> str:
     return f'#line 1 "{filename}"\n{_INCLUDE.sub(inline, text)}'
 
 
-def require_cupy() -> ModuleType:
+def require_cupy() -> Any:
     """Import CuPy.
 
     Raises
@@ -59,7 +58,7 @@ def require_cupy() -> ModuleType:
             'CUDA kernels need CuPy, which is not installed: run pip install "vidprep[cuda13]" '
             "(or cuda12 for a CUDA 12 driver), or pass NumPy arrays to compute on the CPU"
         ) from error
-    return cupy  # type: ignore[no-any-return]
+    return cupy
 
 
 def load(name: str, defines: Mapping[str, str]) -> Any:
@@ -77,7 +76,7 @@ def load(name: str, defines: Mapping[str, str]) -> Any:
     return _compiled(device, name, tuple(sorted(defines.items())))
 
 
-@lru_cache(maxsize=None)  # bounded by the catalogue
+@cache  # bounded by the catalogue and the devices
 def _compiled(device: int, name: str, defines: tuple[tuple[str, str], ...]) -> Any:
     del device  # part of the key only
     code = source_text(name, dict(defines))

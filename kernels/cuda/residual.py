@@ -49,4 +49,3 @@ def _specialisation(sample: np.dtype[Any], signed: bool) -> tuple[dict[str, str]
     if signed:
         return {"SAMPLE": "uint8", "RESULT": "int16", "SIGNED": "1"}, np.int16
     return {"SAMPLE": "uint8", "RESULT": "uint8", "PACKED_BYTES": "1"}, np.uint8
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cuda_host.compile import HostModule, KernelFault, compile_text
 from executors import need_compiler
 
@@ -177,7 +178,8 @@ def test_dynamic_shared_memory(module: HostModule) -> None:
 
 
 def test_atomics(module: HostModule) -> None:
-    total, most, fsum, least = np.zeros(1, np.int32), np.zeros(1, np.int32), np.zeros(1, np.float32), np.full(1, 99, np.uint32)
+    total, most = np.zeros((2, 1), np.int32)
+    fsum, least = np.zeros(1, np.float32), np.full(1, 99, np.uint32)
     module.launch("atomics", (4,), (100,), [total, most, fsum, least])
     assert (total[0], most[0], fsum[0], least[0]) == (sum(range(400)), max(i * 7 % 1000 for i in range(400)), 200, 5)
 
@@ -282,7 +284,7 @@ def test_arrays_may_be_the_same_but_not_overlap(module: HostModule) -> None:
 
 @pytest.mark.parametrize(("grid", "block"), [((0,), (1,)), ((1,), (1025,)), ((1, 65536), (1,)), ((1,), (32, 33))])
 def test_launches_outside_the_limits(module: HostModule, grid: tuple, block: tuple) -> None:
-    with pytest.raises(KernelFault, match="outside CUDA's limits|more than 1024 threads"):
+    with pytest.raises(KernelFault, match=r"outside CUDA's limits|more than 1024 threads"):
         module.launch("where", grid, block, [np.zeros(3, np.uint32)])
 
 

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+
 from cuda_host.cupy_standin import cupy_on_the_cpu
 from executors import need_compiler
-
 from vidprep.kernels import YuvFormat, residual
 from vidprep.kernels.cuda import loader, yuv
 from vidprep.kernels.cuda.catalogue import SPECIALISATIONS

@@ -15,7 +15,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def compiler() -> str | None:
     return os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
 
 
-@lru_cache(maxsize=None)
+@cache
 def compile_text(text: str, *flags: str) -> HostModule:
     """Compile CUDA source text; the library is kept in a per-user folder and compiled once per text."""
     cxx = compiler()
@@ -211,7 +212,7 @@ def _check_argument(what: str, value: Any, parameter: str) -> None:
 def _check_overlap(kernel: str, ranges: list[tuple[int, int]]) -> None:
     """Refuse arrays that overlap in part: each is copied by itself, so the kernel would not see it."""
     ranges = sorted(ranges)
-    for (begin, size), (next_begin, next_size) in zip(ranges, ranges[1:], strict=False):
+    for (begin, size), (next_begin, next_size) in pairwise(ranges):
         if size and next_size and begin + size > next_begin:
             raise KernelFault(f"{kernel}: two arguments overlap in part")
 

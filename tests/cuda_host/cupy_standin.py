@@ -40,7 +40,7 @@ class Stream:
         pass
 
 
-class ndarray(np.ndarray):  # noqa: N801 (CuPy's name)
+class ndarray(np.ndarray):
     """A NumPy array that ``vidprep.kernels`` takes for CuPy's."""
 
     @property

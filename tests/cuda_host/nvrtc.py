@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from cuda.bindings import nvrtc  # wheels cuda-bindings and nvidia-cuda-nvrtc
 
@@ -42,7 +42,7 @@ class Compiled:
     kernels: dict[str, KernelUsage]
 
 
-@lru_cache(maxsize=None)
+@cache
 def compile_cubin(text: str, arch: int, *options: str) -> Compiled:
     """Compile for compute capability ``arch`` (90 for 9.0).
 

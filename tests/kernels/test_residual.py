@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from executors import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from executors import Run
 from references import residual_reference
 from tolerances import assert_matches_reference
-
 from vidprep.kernels import residual
 
-FORMS = [(np.uint8, False, np.uint8), (np.uint8, True, np.int16), (np.float32, False, np.float32), (np.float32, True, np.float32)]
+FORMS = [
+    (np.uint8, False, np.uint8),
+    (np.uint8, True, np.int16),
+    (np.float32, False, np.float32),
+    (np.float32, True, np.float32),
+]
 
 
 def random_frames(shape: tuple[int, ...], dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
@@ -109,9 +114,7 @@ def test_reversing_time_mirrors_the_result(run: Run, shape: tuple[int, ...], for
     form=st.sampled_from(FORMS),
     data=st.data(),
 )
-def test_cuda_and_cpu_agree_to_the_bit(
-    run_cuda: Run, shape: tuple[int, ...], form: tuple, data: st.DataObject
-) -> None:
+def test_cuda_and_cpu_agree_to_the_bit(run_cuda: Run, shape: tuple[int, ...], form: tuple, data: st.DataObject) -> None:
     dtype, signed, _ = form
     step = data.draw(st.integers(1, shape[0] - 1))
     frames = random_frames(shape, dtype, seed=sum(shape))

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from executors import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from executors import Run
 from references import yuv_to_rgb_reference
 from tolerances import assert_matches_reference
-
 from vidprep.kernels import YuvFormat, yuv_to_rgb
 from vidprep.kernels.yuv import MATRICES, chroma_shape
 
@@ -169,8 +169,8 @@ def test_a_batch_is_its_frames(run: Run) -> None:
 def test_planes_that_are_not_contiguous(run: Run) -> None:
     fmt = YuvFormat()
     wide = random_planes(2, (20, 64), fmt)
-    expected = run(yuv_to_rgb, *(np.ascontiguousarray(plane[:, :, :-16]) for plane in wide[:1]), *(
-        np.ascontiguousarray(plane[:, :, :-8]) for plane in wide[1:]), (9, 11), fmt)  # fmt: skip
+    narrow = [np.ascontiguousarray(plane[:, :, : -plane.shape[2] // 4]) for plane in wide]
+    expected = run(yuv_to_rgb, *narrow, (9, 11), fmt)
 
     def of_rows_with_padding(y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         return yuv_to_rgb(y[:, :, :-16], u[:, :, :-8], v[:, :, :-8], (9, 11), fmt)
@@ -178,28 +178,28 @@ def test_planes_that_are_not_contiguous(run: Run) -> None:
     np.testing.assert_array_equal(run(of_rows_with_padding, *wide), expected)
 
 
-def _zeros(*shape: int, dtype: type = np.uint8) -> np.ndarray:
-    return np.zeros(shape, dtype)
+BYTES, WORDS = np.uint8, np.uint16
 
 
 @pytest.mark.parametrize(
-    ("planes", "size", "fmt", "error", "words"),
+    ("shapes", "dtypes", "size", "depth", "error", "words"),
     [
-        ((_zeros(1, 4, 4, dtype=np.uint16), _zeros(1, 2, 2), _zeros(1, 2, 2)), (2, 2), YuvFormat(), TypeError, "y must be uint8"),
-        ((_zeros(1, 4, 4), _zeros(1, 2, 2), _zeros(1, 2, 2)), (2, 2), YuvFormat(depth=10), TypeError, "y must be uint16"),
-        ((_zeros(4, 4), _zeros(2, 2), _zeros(2, 2)), (2, 2), YuvFormat(), ValueError, r"y must be \(T, H, W\)"),
-        ((_zeros(0, 4, 4), _zeros(0, 2, 2), _zeros(0, 2, 2)), (2, 2), YuvFormat(), ValueError, "not empty"),
-        ((_zeros(1, 5, 5), _zeros(1, 2, 2), _zeros(1, 2, 2)), (2, 2), YuvFormat(), ValueError, r"must be \(1, 3, 3\)"),
-        ((_zeros(1, 4, 4), _zeros(1, 2, 2), _zeros(1, 2, 3)), (2, 2), YuvFormat(), ValueError, r"must be \(1, 2, 2\)"),
-        ((_zeros(2, 4, 4), _zeros(1, 2, 2), _zeros(1, 2, 2)), (2, 2), YuvFormat(), ValueError, r"must be \(2, 2, 2\)"),
-        ((_zeros(1, 4, 4), _zeros(1, 2, 2), _zeros(1, 2, 2)), (0, 2), YuvFormat(), ValueError, "at least 1, got"),
+        ([(1, 4, 4), (1, 2, 2), (1, 2, 2)], [WORDS, BYTES, BYTES], (2, 2), 8, TypeError, "y must be uint8 at a depth"),
+        ([(1, 4, 4), (1, 2, 2), (1, 2, 2)], [WORDS, BYTES, WORDS], (2, 2), 10, TypeError, "u must be uint16"),
+        ([(4, 4), (2, 2), (2, 2)], [BYTES] * 3, (2, 2), 8, ValueError, r"y must be \(T, H, W\)"),
+        ([(0, 4, 4), (0, 2, 2), (0, 2, 2)], [BYTES] * 3, (2, 2), 8, ValueError, "not empty"),
+        ([(1, 5, 5), (1, 2, 2), (1, 2, 2)], [BYTES] * 3, (2, 2), 8, ValueError, r"must be \(1, 3, 3\)"),
+        ([(1, 4, 4), (1, 2, 2), (1, 2, 3)], [BYTES] * 3, (2, 2), 8, ValueError, r"must be \(1, 2, 2\)"),
+        ([(2, 4, 4), (1, 2, 2), (1, 2, 2)], [BYTES] * 3, (2, 2), 8, ValueError, r"must be \(2, 2, 2\)"),
+        ([(1, 4, 4), (1, 2, 2), (1, 2, 2)], [BYTES] * 3, (0, 2), 8, ValueError, "at least 1, got"),
     ],
-)  # fmt: skip
+)
 def test_refuses_what_does_not_fit(
-    run: Run, planes: Planes, size: tuple[int, int], fmt: YuvFormat, error: type, words: str
+    run: Run, shapes: list, dtypes: list, size: tuple[int, int], depth: int, error: type, words: str
 ) -> None:
+    planes = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
     with pytest.raises(error, match=words):
-        run(yuv_to_rgb, *planes, size, fmt)
+        run(yuv_to_rgb, *planes, size, YuvFormat(depth=depth))
 
 
 @pytest.mark.parametrize(
