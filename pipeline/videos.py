@@ -151,13 +151,11 @@ def _from_folder(root: str) -> VideoSet:
 
 def _from_annotations(root: str, labels: str) -> VideoSet:
     kind, colon, place = labels.partition(":")
-    path = os.path.abspath(os.path.expanduser(place if colon else labels))  # the shell expands no ~ behind a colon
-    if colon and place and kind in _READERS:
-        return _from_listed(root, _READERS[kind](path), path)
-    if colon and place and kind == "kinetics":
-        return _from_kinetics(root, path)
-    if is_table(labels) and (not colon or os.path.isfile(labels)):
-        path = os.path.abspath(os.path.expanduser(labels))
+    if place and kind in (*_READERS, "kinetics"):
+        path = os.path.abspath(os.path.expanduser(place))  # the shell expands no ~ behind a colon
+        return _from_kinetics(root, path) if kind == "kinetics" else _from_listed(root, _READERS[kind](path), path)
+    path = os.path.abspath(os.path.expanduser(labels))
+    if is_table(path) and (not colon or os.path.isfile(path)):
         return _from_kinetics(root, path) if is_kinetics(path) else _from_listed(root, read_table(path), path)
     raise UsageError(f"--labels {labels!r} is of no known kind; it is {_LABELS_FORMS}")
 

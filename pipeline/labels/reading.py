@@ -19,7 +19,7 @@ def read_text(path: str) -> str:
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            return file.read()
+            text = file.read()
     except UnicodeDecodeError as error:
         raise UsageError(f"{path!r} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except (OSError, ValueError) as error:
@@ -27,6 +27,9 @@ def read_text(path: str) -> str:
         raise UsageError(
             f"cannot read the list {path!r} ({reason}); name a text file that exists and is readable"
         ) from error
+    if "\0" in text:  # a binary file may be valid UTF-8, and no path has a zero byte
+        raise UsageError(f"{path!r} is not text (it has a zero byte at {text.index(chr(0))}); save it as UTF-8")
+    return text
 
 
 def _printable_name(path: str) -> str:

@@ -230,6 +230,10 @@ def test_a_list_that_is_no_text_is_refused(tmp_path, name):
     assert "is not UTF-8 text (byte 6); save it as UTF-8" in refusal(tmp_path / name)
 
 
+def test_a_list_with_a_zero_byte_is_refused(tmp_path):
+    assert "is not text (it has a zero byte at 1)" in refusal(write(tmp_path / "list.txt", "a\0.mp4"))
+
+
 def test_an_unreadable_list_is_refused(tmp_path, monkeypatch):
     path = write(tmp_path / "list.txt", "a.mp4")
 
