@@ -1,0 +1,94 @@
+"""``vidprep extract``."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from ..pipeline.modalities import MODALITIES
+from ..pipeline.run import ExtractReport, extract
+from .config_file import read_config
+from .options import FPS, SIZE
+from .progress import ProgressDisplay
+from .rendering import counted, echo_json, readable_bytes
+
+_SHOWN_FAILURES = 5
+
+
+@click.command("extract", short_help="Turn videos into a cache of motion modalities.")
+@click.argument("source", type=click.Path())
+@click.option("--out", "-o", required=True, type=click.Path(), metavar="CACHE", help="Folder of the cache.")
+@click.option(
+    "--modality", "-m", "modalities", multiple=True, default=("residual",), show_default=True, metavar="M",
+    help=f"What to compute; may be repeated: {', '.join(MODALITIES)}.",
+)
+@click.option("--size", type=SIZE, help="Size of the frames, width first.  [default: 170x128]")
+@click.option("--short-side", type=click.IntRange(1, 16384), metavar="N", help="Instead: keep the shape, short side N.")
+@click.option("--fps", type=FPS, help="Pick F frames per second by timestamp.  [default: every frame]")
+@click.option("--step", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="S",
+              help="Distance in frames of the two pictures of a residual.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N",
+              help="Where to decode and compute.")
+@click.option("--decoder", type=click.Choice(["auto", "dali", "pyav"]), default="auto", show_default=True,
+              help="Who decodes.")
+@click.option("--codec", default="lz4", show_default=True, metavar="lz4|zstd|bitshuffle-lz4|none",
+              help="How frames are compressed.")
+@click.option("--shard-videos", type=click.IntRange(1), metavar="N",
+              help="Videos of a shard file.  [default: by their number, 1 to 32]")
+@click.option("--workers", type=click.IntRange(1), metavar="N",
+              help="Worker processes.  [default: one per core, or per GPU]")
+@click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True, help="Who schedules.")
+@click.option("--labels", metavar="FILE",
+              help="ucf101:DIR, hmdb51:DIR, kinetics:FILE.csv, or a CSV path,label[,split].")
+@click.option("--on-error", type=click.Choice(["skip", "fail"]), default="skip", show_default=True,
+              help="Record a broken video and go on, or stop at the first.")
+@click.option("--time-limit", type=click.FloatRange(min=1), default=120.0, show_default=True, metavar="SECONDS",
+              help="Give a video up that shows no progress for this long.")
+@click.option("--overwrite", is_flag=True, help="Remove a cache that is there and start anew.")
+@click.option("--config", type=click.Path(dir_okay=False), is_eager=True, expose_value=False, callback=read_config,
+              metavar="FILE", help="Read options from a TOML file (step = 4, size = \"170x128\", ...).")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(source: str, out: str, as_json: bool, engine: str, size: tuple[int, int] | None, fps: Fraction | None,
+            **options: Any) -> None:  # fmt: skip
+    """Decode every video of SOURCE once, compute modalities, and write them into CACHE.
+
+    SOURCE is a folder (class = first sub-folder), a single video, or a list (.txt or .csv). A run that was
+    interrupted is resumed by the same command. Broken videos are listed with their reason in CACHE/failures.csv.
+
+    \b
+    Exit status: 0 all done, 1 some videos failed, 2 wrong usage, 130 interrupted.
+    """
+    with ProgressDisplay(quiet=as_json) as display:
+        try:
+            report = extract(source, out, size=size, fps=fps, on_progress=display.update, **options)
+        except KeyboardInterrupt:
+            display.close()
+            click.echo("vidprep: interrupted; the same command goes on where this run stopped", err=True)
+            sys.exit(130)
+    if as_json:
+        echo_json(report)
+    else:
+        for warning in report.warnings:
+            click.echo(f"note: {warning}", err=True)
+        _summarise(report)
+    sys.exit(1 if report.failures else 0)
+
+
+def _summarise(report: ExtractReport) -> None:
+    new = counted(report.frames, "frame")
+    speed = f"{report.frames / report.seconds:,.0f} frames/s" if report.frames else "nothing was left to do"
+    click.echo(
+        f"{report.cache}: {counted(report.num_videos, 'video')} in the cache; this run decoded {new} and wrote "
+        f"{readable_bytes(report.num_bytes)} in {report.seconds:.1f} s ({speed})"
+    )
+    if report.videos_before:
+        click.echo(f"{counted(report.videos_before, 'video')} had been finished by an earlier run")
+    if report.failures:
+        click.echo(f"{counted(len(report.failures), 'video')} failed, listed in {report.cache / 'failures.csv'}:")
+        for failure in report.failures[:_SHOWN_FAILURES]:
+            click.echo(f"  {failure.video}: {failure.reason} ({failure.stage})")
+        if len(report.failures) > _SHOWN_FAILURES:
+            click.echo(f"  ... and {len(report.failures) - _SHOWN_FAILURES} more")

@@ -1,0 +1,73 @@
+"""The ``vidprep`` command: a group whose commands are imported when they are asked for."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import traceback
+from importlib import import_module
+from types import FrameType
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..pipeline.errors import UsageError, VidprepError
+
+EXIT_TROUBLE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+# In the order of a first session. The help is here so that `vidprep --help` imports none of them.
+_COMMANDS = {
+    "extract": "Turn videos into a cache of motion modalities.",
+    "info": "Say what is in a cache.",
+    "verify": "Check every byte of a cache, and repair it.",
+    "preview": "Look at a cache: a picture, a film or a page.",
+    "index": "Merge finished shards into one index.",
+    "doctor": "Say what this machine can do, and what to install.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f".{cmd_name}", __package__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VidprepError as error:
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            click.echo(f"vidprep: {error}", err=True)
+            sys.exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_TROUBLE)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="vidprep")
+@click.option("--debug", is_flag=True, help="Show tracebacks and the library's log.")
+def main(debug: bool) -> None:
+    """Videos in, motion caches out: decode once, compute residual frames, train from sharded HDF5."""
+    level = logging.DEBUG if debug else logging.ERROR
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger(__package__.partition(".")[0]).setLevel(level)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt  # SIGTERM is Ctrl-C from a scheduler: the same clean stop
+
+
+if __name__ == "__main__":
+    main()

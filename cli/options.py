@@ -1,0 +1,43 @@
+"""Types of options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+import click
+
+
+class SizeType(click.ParamType):
+    """``WxH`` in pixels, as in the papers and in ffmpeg, to ``(height, width)``, as in arrays."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", str(value))
+        if match is None or not all(1 <= int(number) <= 16384 for number in match.groups()):
+            self.fail(f"{value!r} is not a size: write WIDTHxHEIGHT in pixels, each 1 to 16384, for example 170x128")
+        return int(match[2]), int(match[1])
+
+
+class FpsType(click.ParamType):
+    """Frames per second: ``15``, ``29.97`` or ``30000/1001``."""
+
+    name = "F"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        try:
+            fps = Fraction(str(value))
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} is no number of frames per second: write 15, 29.97 or 30000/1001")
+        if not 0 < fps <= 1000:
+            self.fail(f"{value} frames per second: allowed is above 0 and at most 1000")
+        return fps
+
+
+SIZE = SizeType()
+FPS = FpsType()

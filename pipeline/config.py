@@ -1,0 +1,110 @@
+"""The configuration of an extraction: everything that decides the bytes of a cache, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from typing import Any
+
+from .cache.codecs import CODECS
+from .cache.format import DEFAULT_CHUNK_FRAMES
+from .decode.size import FrameSize
+from .errors import UsageError
+from .modalities import get_modality
+
+DEFAULT_SIZE = FrameSize(height=128, width=170)
+DECODERS = ("auto", "dali", "pyav")
+_MAX_STEP = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractConfig:
+    """What is computed and how it is stored.
+
+    Parameters
+    ----------
+    modalities
+        Names of ``pipeline.modalities``, in any order; kept sorted, without doubles.
+    size
+        Of the frames.
+    fps
+        Frames per second picked by timestamp, ``None`` for all frames.
+    step
+        Distance in frames between the two pictures of a motion modality, 1 to 1024.
+    codec
+        Name of ``pipeline.cache.codecs``.
+    chunk_frames
+        Frames of an HDF5 chunk.
+    shard_videos
+        Videos of a shard, ``None`` to choose by their number (see ``pipeline.plan``).
+
+    Raises
+    ------
+    UsageError
+        If a value is not allowed; the message says which are.
+    """
+
+    modalities: tuple[str, ...] = ("residual",)
+    size: FrameSize = DEFAULT_SIZE
+    fps: Fraction | None = None
+    step: int = 1
+    codec: str = "lz4"
+    chunk_frames: int = DEFAULT_CHUNK_FRAMES
+    shard_videos: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.modalities:
+            raise UsageError("at least one modality is needed, for example residual")
+        for name in self.modalities:
+            get_modality(name)
+        object.__setattr__(self, "modalities", tuple(sorted(set(self.modalities))))
+        if not 1 <= self.step <= _MAX_STEP:
+            raise UsageError(f"step must be 1 to {_MAX_STEP} frames, got {self.step}")
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise UsageError(f"fps must be above 0 and at most 1000 frames per second, got {self.fps}")
+        if self.codec not in CODECS:
+            raise UsageError(f"there is no codec {self.codec!r}: choose from {', '.join(CODECS)}")
+        if not 1 <= self.chunk_frames <= 1024:
+            raise UsageError(f"chunks must hold 1 to 1024 frames, got {self.chunk_frames}")
+        if self.shard_videos is not None and self.shard_videos < 1:
+            raise UsageError(f"a shard must hold at least 1 video, got {self.shard_videos}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, nested as the fields are."""
+        values = asdict(self)
+        values["modalities"] = list(self.modalities)
+        values["fps"] = None if self.fps is None else str(self.fps)
+        values["size"] = {key: value for key, value in values["size"].items() if value is not None}
+        return values
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ExtractConfig:
+        """Undo ``to_json``."""
+        known = {field.name for field in fields(cls)}
+        if set(values) != known:
+            raise UsageError(f"a config must have the keys {', '.join(sorted(known))}, got {', '.join(sorted(values))}")
+        return cls(
+            **{
+                **values,
+                "modalities": tuple(values["modalities"]),
+                "size": FrameSize(**values["size"]),
+                "fps": None if values["fps"] is None else Fraction(values["fps"]),
+            }
+        )
+
+    def differences(self, other: ExtractConfig) -> list[str]:
+        """Say in words how ``other`` differs: ``step is 1 there and 4 here``."""
+        mine, theirs = self.to_json(), other.to_json()
+        return [
+            f"{key} is {_show(theirs[key])} there and {_show(mine[key])} here"
+            for key in mine
+            if mine[key] != theirs[key]
+        ]
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(FrameSize(**value))
+    if isinstance(value, list):
+        return "+".join(value)
+    return str(value)

@@ -1,0 +1,192 @@
+"""Decoding on the CPU with PyAV (FFmpeg), one thread: processes scale, threads of one decoder do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from ...kernels.cpu.yuv import FrameConverter
+from ...kernels.yuv import YuvFormat
+from ..errors import VideoError
+from .cut_short import missing_bytes
+from .frames import FrameChunk, StreamInfo
+from .pictures import planar_format, planes, to_planar
+from .sampling import TimeRepair, pick
+from .size import FrameSize
+
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art of a sound file
+_MPEG1_SITING = frozenset({"mjpeg", "mjpegb", "mpeg1video", "jpeg2000"})
+
+
+def open_pyav(
+    path: str | Path, *, size: FrameSize, fps: Fraction | None = None, chunk_frames: int = 8
+) -> PyavSource:
+    """Open a video for decoding on the CPU.
+
+    Parameters
+    ----------
+    path
+        The file.
+    size
+        Which size the frames are to have.
+    fps
+        Frames per second to pick by timestamp; ``None`` takes every frame.
+    chunk_frames
+        Frames a chunk holds at most.
+
+    Returns
+    -------
+    PyavSource
+        A ``FrameSource``; the first frame is already decoded.
+
+    Raises
+    ------
+    VideoError
+        If there is nothing to decode: not a video, cut short, no picture in it.
+    """
+    return PyavSource(Path(path), size=size, fps=fps, chunk_frames=chunk_frames)
+
+
+class PyavSource:
+    """A ``FrameSource`` on FFmpeg's software decoders."""
+
+    decoder = "pyav"
+
+    def __init__(self, path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int) -> None:
+        self._container = _open_container(path)
+        try:
+            lacking = missing_bytes(path)
+            if lacking:
+                raise VideoError("open", f"the file is cut short: its own structure says {lacking:,} more bytes follow")
+            self._stream = _video_stream(self._container)
+            context = self._stream.codec_context
+            context.thread_count = 1
+            self._num_packets = self._num_pictures = 0
+            self._pictures = self._decode()
+            self._first = next(self._pictures, None)
+            if self._first is None:
+                raise VideoError("decode", f"no frame could be decoded from {self._num_packets} packets")
+            rotation = -round(self._first.rotation / 90) * 90 % 360
+            stored = (self._first.height, self._first.width)
+            height, width = stored[::-1] if rotation in (90, 270) else stored
+            self.info = StreamInfo(
+                codec=context.codec.canonical_name,
+                pixel_format=self._first.format.name,
+                width=width,
+                height=height,
+                fps=Fraction(self._stream.average_rate or 0),
+                rotation=rotation,
+            )
+            self._size = size.resolve(height, width)
+            self._fps = fps
+            self._mpeg1_siting = self.info.codec in _MPEG1_SITING
+            self._chunk_frames = chunk_frames
+            self._converters: dict[tuple[int, int, YuvFormat], FrameConverter] = {}
+        except BaseException:
+            self._container.close()
+            raise
+
+    def close(self) -> None:
+        self._container.close()
+
+    def __iter__(self) -> Iterator[FrameChunk]:
+        """Yield chunks until the end; ``VideoError`` if the video is damaged before it."""
+        start = count = 0
+        frames, times = self._new_chunk()
+        for picture, time in self._picked():
+            if picture is None:  # shown once more
+                frames[count] = last
+            else:
+                self._convert(picture, frames[count])
+            times[count] = time
+            last = frames[count]
+            count += 1
+            if count == self._chunk_frames:
+                yield FrameChunk(frames=frames, start=start, times=times)
+                start, count = start + count, 0
+                frames, times = self._new_chunk()
+        if count:
+            yield FrameChunk(frames=frames[:count], start=start, times=times[:count])
+
+    def _new_chunk(self) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        return np.empty((self._chunk_frames, *self._size, 3), np.uint8), np.empty(self._chunk_frames)
+
+    def _picked(self) -> Iterator[tuple[Any, float]]:
+        """Yield ``(picture, time)``; ``(None, time)`` shows the picture before once more."""
+        pictures = chain((self._first,), self._pictures)
+        if self._fps is None:  # no need to hold a picture back until the next one's time is known
+            repair = TimeRepair(self.info.fps)
+            for picture in pictures:
+                yield picture, repair(picture.time)
+            return
+        for picture, times in pick(((picture, picture.time) for picture in pictures), self._fps, self.info.fps):
+            for copy, time in enumerate(times):
+                yield (None if copy else picture), time
+
+    def _decode(self) -> Iterator[Any]:
+        """Yield every picture that FFmpeg's decoder gives, in display order."""
+        try:
+            for packet in self._container.demux(self._stream):
+                self._num_packets += packet.size > 0
+                if packet.is_corrupt:
+                    raise VideoError("decode", f"packet {self._num_packets} is incomplete: the file is damaged")
+                for picture in packet.decode():
+                    self._num_pictures += 1
+                    yield picture
+        except av.FFmpegError as error:
+            raise VideoError(
+                "decode", f"damaged after {self._num_pictures} frames, at packet {self._num_packets}: {_words(error)}"
+            ) from error
+
+    def _convert(self, picture: Any, out: NDArray[np.uint8]) -> None:
+        """Convert a picture to an RGB frame, upright."""
+        fmt = planar_format(picture.format.name, picture.colorspace, picture.color_range, self._mpeg1_siting)
+        if fmt is None:
+            picture = to_planar(picture)
+            fmt = planar_format(picture.format.name, picture.colorspace, picture.color_range, self._mpeg1_siting)
+            assert fmt is not None, picture.format.name
+        key = (picture.height, picture.width, fmt)
+        converter = self._converters.get(key)
+        if converter is None:  # also when a stream changes its size on the way
+            height, width = self._size
+            size = (width, height) if self.info.rotation in (90, 270) else (height, width)
+            converter = self._converters[key] = FrameConverter((picture.height, picture.width), size, fmt)
+            self._upside = np.empty((*size, 3), np.uint8)
+        if self.info.rotation:
+            converter(*planes(picture, fmt), self._upside)
+            out[:] = np.rot90(self._upside, -self.info.rotation // 90)
+        else:
+            converter(*planes(picture, fmt), out)
+
+
+def _open_container(path: Path) -> Any:
+    try:
+        if path.stat().st_size == 0:
+            raise VideoError("open", "the file is empty")
+        return av.open(str(path))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VideoError("open", f"not a readable video: {_words(error)}") from error
+
+
+def _video_stream(container: Any) -> Any:
+    streams = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED_PICTURE]
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
+        raise VideoError("open", f"no video stream in it, only {' and '.join(kinds)}")
+    stream = max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
+    if stream.codec_context is None:
+        raise VideoError("open", "FFmpeg has no decoder for its codec")
+    return stream
+
+
+def _words(error: BaseException) -> str:
+    """FFmpeg's or the system's words, without numbers, paths and the name of the failing function."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text[:1].lower() + text[1:]

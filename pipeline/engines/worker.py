@@ -1,0 +1,53 @@
+"""A worker process of the local engine: takes shard tasks from a pipe, builds them, reports into the same pipe."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import signal
+import sys
+from multiprocessing.connection import Connection
+from types import FrameType
+
+from ..devices import use_device
+from ..errors import VidprepError
+from ..events import Event, ShardFinished
+from ..shard import ShardTask, build_shard
+
+logger = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+
+
+def run_worker(pipe: Connection, device: str) -> None:
+    """Serve until the pipe closes. Target of the worker's process.
+
+    Receives ``ShardTask``s; sends ``Event``s, and a ``VidprepError`` when a shard cannot be built at all.
+    """
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the whole group: the parent decides
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        use_device(device)
+        while True:
+            task = pipe.recv()
+            assert isinstance(task, ShardTask)
+            try:
+                build_shard(task, device, pipe.send)
+            except VidprepError as error:
+                pipe.send(error)
+            else:
+                finished: Event = ShardFinished(number=task.plan.number)
+                pipe.send(finished)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        logger.debug("the parent has gone")
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    sys.exit(128 + signum)  # unwinds: the half-written shard is removed on the way
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when its parent dies, even by SIGKILL in the middle of a decode (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -1,0 +1,41 @@
+"""From a list of videos to shards: a pure function, the same on every machine, whatever the number of workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .videos import Video
+
+_MOST_PER_SHARD = 32
+_FEWEST_SHARDS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardPlan:
+    """The videos of one shard, in the order in which they are stored."""
+
+    number: int
+    videos: tuple[Video, ...]
+
+    @property
+    def name(self) -> str:
+        """Stem of the shard's files."""
+        return f"shard-{self.number:05d}"
+
+
+def default_shard_videos(num_videos: int) -> int:
+    """Return how many videos a shard holds unless the user says: few for few videos, so that all workers get some.
+
+    One up to 127 videos, then such that there are 64 shards or more, 32 at most: a shard is what a killed run has to
+    do again, and about 200 MB of residual frames for clips of 7 seconds.
+    """
+    return min(_MOST_PER_SHARD, max(1, num_videos // _FEWEST_SHARDS))
+
+
+def plan_shards(videos: tuple[Video, ...], shard_videos: int | None = None) -> tuple[ShardPlan, ...]:
+    """Split ``videos``, in their order, into shards of ``shard_videos`` (or ``default_shard_videos``)."""
+    per_shard = shard_videos or default_shard_videos(len(videos))
+    return tuple(
+        ShardPlan(number=number, videos=videos[start : start + per_shard])
+        for number, start in enumerate(range(0, len(videos), per_shard))
+    )

@@ -1,0 +1,421 @@
+"""A whole run: find the videos, plan the shards, build those that are missing, merge the index."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from .cache import CacheHeader, CacheLock, Failure, PlannedVideo, PlanTable, build_index, shard_path, sidecar_path
+from .cache.atomic import leftovers, output_error
+from .cache.format import FAILURES_NAME, HEADER_NAME, INDEX_NAME, LOCK_NAME, PLAN_NAME, SHARDS_NAME, shard_files
+from .cache.sidecar import read_sidecar
+from .config import DECODERS, DEFAULT_SIZE, ExtractConfig
+from .decode.size import FrameSize
+from .devices import resolve_devices
+from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
+from .errors import CacheError, UsageError
+from .events import Advanced, Event, ShardFinished, VideoFinished
+from .plan import ShardPlan, plan_shards
+from .shard import ShardTask
+from .videos import Video, VideoSet, find_videos
+
+logger = logging.getLogger(__name__)
+
+_TOOLS = ("numpy", "av", "numba", "h5py", "hdf5plugin", "pyarrow", "nvidia-dali-cuda130", "cupy-cuda13x")
+_CACHE_NAMES = frozenset({HEADER_NAME, SHARDS_NAME, INDEX_NAME, PLAN_NAME, FAILURES_NAME, LOCK_NAME})
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far a run is. Counts are of this run alone, but for ``videos_before``.
+
+    Parameters
+    ----------
+    videos_total
+        Videos of the whole cache.
+    videos_before
+        Those in shards that an earlier run finished.
+    finished, failed
+        Ids.
+    frames
+        Source frames decoded.
+    num_bytes
+        Compressed bytes.
+    """
+
+    videos_total: int
+    videos_before: int
+    finished: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    frames: int = 0
+    num_bytes: int = 0
+    shards: int = 0
+
+    def take(self, event: Event) -> None:
+        """Count an event in."""
+        if isinstance(event, Advanced):
+            self.frames += event.frames
+            self.num_bytes += event.num_bytes
+        elif isinstance(event, VideoFinished):
+            (self.failed if event.stage else self.finished).add(event.video)
+        elif isinstance(event, ShardFinished):
+            self.shards += 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractReport:
+    """What a run did.
+
+    Parameters
+    ----------
+    cache
+        The cache's folder.
+    num_videos
+        Videos in the cache now.
+    videos_before
+        Videos that finished shards of an earlier run already held, failed ones included.
+    failures
+        All videos that are not in it, with stage and reason.
+    frames, num_bytes
+        Source frames decoded and compressed bytes written by this run.
+    seconds
+        Wall time of this run.
+    warnings
+        What was left out of the source, one sentence each.
+    """
+
+    cache: Path
+    num_videos: int
+    videos_before: int
+    failures: tuple[Failure, ...]
+    frames: int
+    num_bytes: int
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def extract(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    modalities: Iterable[str] = ("residual",),
+    size: tuple[int, int] | None = None,
+    short_side: int | None = None,
+    fps: float | Fraction | None = None,
+    step: int = 1,
+    device: str = "auto",
+    decoder: str = "auto",
+    codec: str = "lz4",
+    shard_videos: int | None = None,
+    workers: int | None = None,
+    labels: str | None = None,
+    on_error: Literal["skip", "fail"] = "skip",
+    overwrite: bool = False,
+    time_limit: float = DEFAULT_TIME_LIMIT,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ExtractReport:
+    """Extract modalities of videos into a cache; an interrupted run is resumed.
+
+    Scripts that call this need the usual ``if __name__ == "__main__":`` guard: workers are processes.
+
+    Parameters
+    ----------
+    source
+        A folder (class = first sub-folder), one video, or a list: see ``pipeline.videos.find_videos``.
+    out
+        The cache's folder; made if it is not there.
+    modalities
+        ``rgb``, ``residual``.
+    size, short_side
+        ``(height, width)`` of the frames, ``(128, 170)`` unless ``short_side`` keeps each video's shape.
+    fps
+        Frames per second picked by timestamp; all frames by default.
+    step
+        Distance in frames of the two pictures of a residual.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    decoder
+        ``auto``, ``dali`` or ``pyav``.
+    codec
+        ``lz4``, ``zstd``, ``bitshuffle-lz4`` or ``none``.
+    shard_videos
+        Videos of a shard; by default chosen by their number.
+    workers
+        Worker processes; by default one per core, or per GPU.
+    labels
+        ``ucf101:DIR``, ``hmdb51:DIR``, ``kinetics:FILE.csv`` or a CSV ``path,label[,split]``.
+    on_error
+        ``skip`` records a broken video and goes on; ``fail`` stops at the first.
+    overwrite
+        Remove a cache that is there and start anew.
+    time_limit
+        Seconds that a video may go without a finished chunk of frames before its worker is killed.
+    on_progress
+        Called from this thread whenever something happened, a few times a second for each worker.
+
+    Returns
+    -------
+    ExtractReport
+
+    Raises
+    ------
+    UsageError
+        The request is wrong, or does not fit the cache that is there.
+    OutputError
+        The cache cannot be written, or is being written by another run.
+    VidprepError
+        With ``on_error="fail"``, when a video fails.
+    """
+    began = time.monotonic()
+    config = ExtractConfig(
+        modalities=_names(modalities),
+        size=_frame_size(size, short_side),
+        fps=None if fps is None else Fraction(fps).limit_denominator(1_000_000),
+        step=step,
+        codec=codec,
+        shard_videos=shard_videos,
+    )
+    if decoder not in DECODERS:
+        raise UsageError(f"there is no decoder {decoder!r}: choose from {', '.join(DECODERS)}")
+    if on_error not in ("skip", "fail"):
+        raise UsageError(f"on_error must be skip or fail, got {on_error!r}")
+    devices = resolve_devices(device)
+    num_workers = check_workers(workers, devices)
+    found = find_videos(source, labels)
+    cache = Path(os.path.abspath(out))
+    _check_place(cache, found)
+    shards = plan_shards(found.videos, config.shard_videos)
+    with CacheLock(cache):
+        if overwrite:
+            _remove_cache(cache)
+        _open_cache(cache, config, found, shards)
+        done = finished_shards(cache)
+        tasks = [
+            ShardTask(
+                plan=shard,
+                config=config,
+                cache=cache,
+                decoder=decoder,
+                threads=_threads(num_workers),
+                stop_on_failure=on_error == "fail",
+            )
+            for shard in shards
+            if shard.number not in done
+        ]
+        progress = Progress(
+            videos_total=len(found.videos),
+            videos_before=sum(len(shard.videos) for shard in shards if shard.number in done),
+        )
+
+        def on_event(event: Event) -> None:
+            progress.take(event)
+            if on_progress is not None:
+                on_progress(progress)
+
+        try:
+            run_tasks(tasks, devices=devices, workers=num_workers, time_limit=time_limit, on_event=on_event)
+        finally:
+            remove_leftovers(cache)
+        index = build_index(cache)
+    return ExtractReport(
+        cache=cache,
+        num_videos=index.num_videos,
+        videos_before=progress.videos_before,
+        failures=index.failures,
+        frames=progress.frames,
+        num_bytes=progress.num_bytes,
+        seconds=time.monotonic() - began,
+        warnings=found.warnings,
+    )
+
+
+def check_workers(workers: int | None, devices: tuple[str, ...]) -> int:
+    """Return the number of worker processes: what was asked for, or one per core (CPU) or per GPU."""
+    if workers is not None:
+        if workers < 1:
+            raise UsageError(f"at least 1 worker is needed, got {workers}")
+        return workers
+    return len(devices) if devices != ("cpu",) else num_cores()
+
+
+def num_cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads(num_workers: int) -> int:
+    """Compression threads of a worker: the cores that the workers leave idle, at least one each."""
+    return max(1, min(8, num_cores() // num_workers))
+
+
+def finished_shards(cache: Path) -> set[int]:
+    """Return the numbers of shards whose sidecar and file are there, the file of the right size."""
+    done = set()
+    for number, path in shard_files(cache, ".parquet").items():
+        try:
+            _, _, info = read_sidecar(path)
+            if shard_path(cache, number).stat().st_size == info.file_size:
+                done.add(number)
+        except (CacheError, OSError) as error:
+            logger.warning("shard %d is built again: %s", number, error)
+    return done
+
+
+def remove_leftovers(cache: Path) -> None:
+    """Remove what killed workers and runs left half written. Needs the cache's lock."""
+    for path in (*leftovers(cache), *leftovers(cache / SHARDS_NAME)):
+        path.unlink(missing_ok=True)
+
+
+def _names(modalities: Iterable[str]) -> tuple[str, ...]:
+    return (modalities,) if isinstance(modalities, str) else tuple(modalities)
+
+
+def _frame_size(size: tuple[int, int] | None, short_side: int | None) -> FrameSize:
+    if size is not None and short_side is not None:
+        raise UsageError("give either size or short_side, not both")
+    try:
+        if short_side is not None:
+            return FrameSize(short_side=short_side)
+        return DEFAULT_SIZE if size is None else FrameSize(height=size[0], width=size[1])
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _check_place(cache: Path, found: VideoSet) -> None:
+    """Refuse a cache inside its source, where the next run would search it, and a folder that is something else."""
+    root, real = os.path.realpath(found.root), os.path.realpath(cache)
+    if real == root or real.startswith(root.rstrip("/") + "/"):
+        raise UsageError(f"the cache {cache} would lie inside the source {found.root}: choose a folder outside it")
+    if cache.exists() and not cache.is_dir():
+        raise UsageError(f"the cache {cache} is a file: choose another name")
+    try:
+        strangers = sorted(set(os.listdir(cache)) - _CACHE_NAMES) if cache.exists() else []
+    except OSError as error:
+        raise output_error(error, cache) from None
+    strangers = [name for name in strangers if not name.endswith(".tmp") and not name.startswith(LOCK_NAME)]
+    if strangers and not (cache / HEADER_NAME).exists():
+        raise UsageError(f"{cache} holds other files ({strangers[0]}): choose an empty or a new folder for the cache")
+
+
+def _remove_cache(cache: Path) -> None:
+    try:
+        (cache / HEADER_NAME).unlink(missing_ok=True)  # first: what is left of a killed removal is no cache
+        for name in (PLAN_NAME, INDEX_NAME, FAILURES_NAME):
+            (cache / name).unlink(missing_ok=True)
+        shutil.rmtree(cache / SHARDS_NAME, ignore_errors=False) if (cache / SHARDS_NAME).exists() else None
+    except OSError as error:
+        raise output_error(error, cache) from error
+
+
+def _open_cache(cache: Path, config: ExtractConfig, found: VideoSet, shards: tuple[ShardPlan, ...]) -> None:
+    """Write header and plan of a new cache; check that those of an old one are the same."""
+    plan = PlanTable(source=str(found.root), classes=found.classes, videos=tuple(_planned(found.root, shards)))
+    if (cache / HEADER_NAME).exists():
+        header = CacheHeader.read(cache)
+        differences = config.differences(ExtractConfig.from_json(dict(header.config)))
+        if differences:
+            raise UsageError(
+                f"{cache} was begun with another configuration ({'; '.join(differences)}): choose another folder, the "
+                "same options, or --overwrite to start anew"
+            )
+        changes = _plan_changes(PlanTable.read(cache), plan)
+        if changes:
+            raise UsageError(
+                f"the videos are not those that {cache} was begun with ({changes}): choose another folder, or "
+                "--overwrite to start anew"
+            )
+        remove_leftovers(cache)
+        return
+    (cache / SHARDS_NAME).mkdir(exist_ok=True)
+    plan.write(cache)
+    CacheHeader(
+        config=config.to_json(),
+        tools=_tool_versions(),
+        modalities=config.modalities,
+        classes=found.classes,
+        source=str(found.root),
+    ).write(cache)
+
+
+def _planned(root: Path, shards: tuple[ShardPlan, ...]) -> Iterable[PlannedVideo]:
+    prefix = str(root).rstrip("/") + "/"
+    for shard in shards:
+        for video in shard.videos:
+            path = str(video.path)
+            try:
+                source_bytes = os.stat(path).st_size
+            except OSError:
+                source_bytes = -1  # extraction will say why
+            yield PlannedVideo(
+                video=video.id,
+                path=path.removeprefix(prefix),
+                label=video.label or None,
+                split=video.split or None,
+                shard=shard.number,
+                source_bytes=source_bytes,
+            )
+
+
+def _plan_changes(before: PlanTable, now: PlanTable) -> str:
+    """Say what changed between two plans, ``""`` if nothing did. Where the source lies does not matter."""
+    old, new = ({video.video: video for video in plan.videos} for plan in (before, now))
+    parts = []
+    for ids, what in ((new.keys() - old.keys(), "new"), (old.keys() - new.keys(), "gone")):
+        if ids:
+            parts.append(_count(ids, what))
+    changed = {id_ for id_ in old.keys() & new.keys() if _identity(old[id_]) != _identity(new[id_])}
+    if changed:
+        parts.append(_count(changed, "changed in size, label or split"))
+    return ", ".join(parts)
+
+
+def _identity(video: PlannedVideo) -> tuple[object, ...]:
+    return video.label, video.split, video.shard, video.source_bytes
+
+
+def _count(ids: Iterable[str], what: str) -> str:
+    names = sorted(ids)
+    return f"{len(names)} {what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+
+
+def planned_shards(cache: Path, plan: PlanTable, source: Path | None = None) -> dict[int, ShardPlan]:
+    """Return the shards of a cache's plan by number, with the paths of their videos.
+
+    Parameters
+    ----------
+    source
+        Where the source lies now, if it was moved.
+    """
+    root = source or Path(plan.source)
+    shards: dict[int, list[Video]] = {}
+    for video in plan.videos:
+        shards.setdefault(video.shard, []).append(
+            Video(id=video.video, path=root / video.path, label=video.label or "", split=video.split or "")
+        )
+    return {number: ShardPlan(number=number, videos=tuple(videos)) for number, videos in shards.items()}
+
+
+def _tool_versions() -> dict[str, str]:
+    versions = {"vidprep": _own_version(), "python": platform.python_version()}
+    for name in _TOOLS:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _own_version() -> str:
+    from .. import __version__
+
+    return __version__

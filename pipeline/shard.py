@@ -1,0 +1,227 @@
+"""One shard: its videos decoded once, every modality computed, everything written. What an engine schedules."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .cache import DatasetSpec, ShardWriter, VideoEntry, VideoWriter, config_hash
+from .config import ExtractConfig
+from .decode import FrameSource, open_frames
+from .devices import to_host
+from .errors import VideoError, VidprepError
+from .events import Advanced, Event, VideoFinished, VideoStarted
+from .modalities import Modality, get_modality
+from .plan import ShardPlan
+from .videos import Video
+
+_REPORT_SECONDS = 0.2
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardTask:
+    """Everything a worker needs to build one shard, wherever it runs.
+
+    Parameters
+    ----------
+    plan
+        Which videos.
+    config
+        What to compute.
+    cache
+        The cache's folder.
+    decoder
+        ``auto``, ``dali`` or ``pyav``.
+    threads
+        Compression threads.
+    given_up
+        ``(video id, stage, reason)`` of videos not to be touched again: they killed or hung a worker.
+    stop_on_failure
+        Raise at the first video that fails instead of recording it.
+    """
+
+    plan: ShardPlan
+    config: ExtractConfig
+    cache: Path
+    decoder: str = "auto"
+    threads: int = 1
+    given_up: tuple[tuple[str, str, str], ...] = ()
+    stop_on_failure: bool = False
+
+
+class StoppedAtFailure(VidprepError):
+    """A video failed in a run with ``--on-error fail``."""
+
+
+def build_shard(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Extract every video of the shard and put the finished shard in place.
+
+    Parameters
+    ----------
+    task
+        What to do.
+    device
+        ``cpu`` or ``cuda:N``.
+    report
+        Called with what happens, from this thread.
+
+    Raises
+    ------
+    OutputError
+        If the shard cannot be written; nothing of it is left.
+    StoppedAtFailure
+        With ``stop_on_failure``, when a video fails.
+    """
+    given_up = {video: (stage, reason) for video, stage, reason in task.given_up}
+    path = task.cache / "shards" / f"{task.plan.name}.h5"
+    with ShardWriter(
+        path,
+        codec=task.config.codec,
+        chunk_frames=task.config.chunk_frames,
+        threads=task.threads,
+        config_hash=config_hash(task.config.to_json()),
+    ) as shard:
+        for video in task.plan.videos:
+            if video.id in given_up:
+                stage, reason = given_up[video.id]
+            else:
+                report(VideoStarted(video=video.id))
+                stage, reason = _try_video(video, task, device, shard, report)
+            if stage:
+                if task.stop_on_failure:
+                    raise StoppedAtFailure(f"{video.id} failed ({stage}): {reason}; --on-error skip records and goes on")
+                shard.fail(video.id, stage, reason)
+            report(VideoFinished(video=video.id, stage=stage, reason=reason))
+        shard.finish()
+
+
+def _try_video(
+    video: Video, task: ShardTask, device: str, shard: ShardWriter, report: Callable[[Event], None]
+) -> tuple[str, str]:
+    """Extract one video; return ``("", "")`` or why not. The boundary at which a video's errors end."""
+    try:
+        with shard.video(video.id) as out:
+            extract_video(video, task, device, out, report)
+    except VideoError as error:
+        return error.stage, error.reason
+    except VidprepError:
+        raise  # the cache's trouble, not the video's
+    except MemoryError:
+        return "compute", "not enough memory for this video"
+    except Exception as error:
+        logger.debug("unexpected error in %s", video.id, exc_info=True)
+        return "compute", f"unexpected {type(error).__name__}: {error}"
+    return "", ""
+
+
+def extract_video(
+    video: Video, task: ShardTask, device: str, out: VideoWriter, report: Callable[[Event], None]
+) -> None:
+    """Decode one video once and write all its modalities into ``out``."""
+    config = task.config
+    source, note = open_frames(video.path, size=config.size, fps=config.fps, device=device, decoder=task.decoder)
+    try:
+        streams = [_ModalityStream(get_modality(name), config.step, out) for name in config.modalities]
+        num_frames, pending, last_report = 0, 0, time.monotonic()
+        written = out.bytes_written
+        for chunk in source:
+            num_frames += len(chunk.frames)
+            pending += len(chunk.frames)
+            for stream in streams:
+                stream.add(chunk.frames)
+            if time.monotonic() - last_report > _REPORT_SECONDS:
+                report(Advanced(frames=pending, num_bytes=out.bytes_written - written))
+                pending, written, last_report = 0, out.bytes_written, time.monotonic()
+        for stream in streams:
+            stream.check(num_frames)
+        out.describe(_entry(video, source, num_frames, note))
+        report(Advanced(frames=pending, num_bytes=out.bytes_written - written))
+    finally:
+        source.close()
+
+
+def _entry(video: Video, source: FrameSource, num_frames: int, note: str) -> VideoEntry:
+    info = source.info
+    return VideoEntry(
+        label=video.label,
+        split=video.split,
+        fps=float(info.fps),
+        num_frames=num_frames,
+        codec=info.codec,
+        pixel_format=info.pixel_format,
+        width=info.width,
+        height=info.height,
+        rotation=info.rotation,
+        decoder=source.decoder,
+        decoder_note=note,
+    )
+
+
+class _ModalityStream:
+    """One modality of one video: keeps the frames that the next chunk's first items reach back to."""
+
+    def __init__(self, modality: Modality, step: int, out: VideoWriter) -> None:
+        self._modality = modality
+        self._step = step
+        self._halo = modality.halo(step)
+        self._tail: Any = None
+        self._out = out
+        self._declared = False
+
+    def add(self, frames: Any) -> None:
+        halo = self._halo
+        if halo and self._tail is not None:
+            joined = _concatenate(self._tail, frames[:halo])
+            if len(joined) > halo:
+                self._write(self._modality.compute(joined, self._step))
+        if len(frames) > halo:
+            self._write(self._modality.compute(frames, self._step))
+        if halo:
+            # of a chunk shorter than the halo, older frames are still needed
+            recent = frames if self._tail is None or len(frames) >= halo else _concatenate(self._tail, frames)
+            self._tail = recent[-halo:].copy()
+
+    def check(self, num_frames: int) -> None:
+        if num_frames <= self._halo:
+            frames = "1 frame" if num_frames == 1 else f"{num_frames} frames"
+            raise VideoError(
+                "compute",
+                f"too short: {self._modality.name} with step {self._step} needs at least {self._halo + 1} frames, "
+                f"and this video has {frames}",
+            )
+
+    def _write(self, items: Any) -> None:
+        items = to_host(items)
+        if not self._declared:
+            _, height, width, channels = items.shape
+            assert channels == self._modality.channels
+            assert items.dtype == np.dtype(self._modality.dtype)
+            self._out.add_dataset(
+                DatasetSpec(
+                    modality=self._modality.name,
+                    height=height,
+                    width=width,
+                    channels=channels,
+                    dtype=self._modality.dtype,
+                    scale_factor=None,
+                    add_offset=None,
+                )
+            )
+            self._declared = True
+        self._out.write(self._modality.name, items)
+
+
+def _concatenate(first: Any, second: Any) -> Any:
+    if isinstance(first, np.ndarray):
+        return np.concatenate((first, second))
+    import cupy
+
+    return cupy.concatenate((first, second))
