@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .codecs import CODECS as CODECS
+    from .damage import Damage as Damage
+    from .damage import VerifyReport as VerifyReport
     from .entries import DatasetSpec as DatasetSpec
     from .entries import Failure as Failure
     from .entries import VideoEntry as VideoEntry
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from .reader import Cache as Cache
     from .reader import ModalityInfo as ModalityInfo
     from .reader import VideoInfo as VideoInfo
-    from .verification import Damage as Damage
-    from .verification import VerifyReport as VerifyReport
     from .verification import verify as verify
     from .writer import ShardSummary as ShardSummary
     from .writer import ShardWriter as ShardWriter
@@ -42,7 +42,7 @@ _PUBLIC = {
     "Cache": "reader",
     "CacheHeader": "format",
     "CacheLock": "lock",
-    "Damage": "verification",
+    "Damage": "damage",
     "DatasetSpec": "entries",
     "Failure": "entries",
     "IndexSummary": "index",
@@ -51,7 +51,7 @@ _PUBLIC = {
     "PlannedVideo": "plan_table",
     "ShardSummary": "writer",
     "ShardWriter": "writer",
-    "VerifyReport": "verification",
+    "VerifyReport": "damage",
     "VideoEntry": "entries",
     "VideoInfo": "reader",
     "VideoWriter": "writer",

@@ -93,7 +93,7 @@ class Lz4:
 
     def bound(self, num_bytes: int) -> int:
         blocks = -(-num_bytes // _LZ4_BLOCK_BYTES)
-        return _FRAME.size + blocks * (_BLOCK.size + _lz4().bound(min(num_bytes, _LZ4_BLOCK_BYTES)))
+        return _FRAME.size + blocks * (_BLOCK.size + int(_lz4().bound(min(num_bytes, _LZ4_BLOCK_BYTES))))
 
     def encode(self, src: Buffer, dst: Buffer) -> int:
         assert 0 < src.size <= MAX_CHUNK_BYTES
@@ -101,7 +101,7 @@ class Lz4:
         lz4 = _lz4()
         source, target = src.ctypes.data, dst.ctypes.data
         block_bytes = min(src.size, _LZ4_BLOCK_BYTES)
-        _FRAME.pack_into(dst, 0, src.size, block_bytes)
+        _FRAME.pack_into(dst.data, 0, src.size, block_bytes)
         end = _FRAME.size
         for start in range(0, src.size, block_bytes):
             size = min(block_bytes, src.size - start)
@@ -111,7 +111,7 @@ class Lz4:
             if used <= 0:
                 used = size
                 dst[body : body + size] = src[start : start + size]
-            _BLOCK.pack_into(dst, end, used)
+            _BLOCK.pack_into(dst.data, end, used)
             end = body + used
         return end
 
@@ -174,7 +174,7 @@ class BitshuffleLz4:
         assert dst.size >= self.bound(src.size)
         shuffle = _bitshuffle()
         block = int(shuffle.default_block(self._itemsize))
-        _FRAME.pack_into(dst, 0, src.size, block * self._itemsize)
+        _FRAME.pack_into(dst.data, 0, src.size, block * self._itemsize)
         used = shuffle.compress(
             src.ctypes.data, dst.ctypes.data + _FRAME.size, src.size // self._itemsize, self._itemsize, block
         )
@@ -208,7 +208,7 @@ def _check_frame(src: Buffer, dst: Buffer) -> int:
     """Bytes of a block, as the header of a framed chunk tells."""
     if src.size < _FRAME.size:
         raise CacheError(f"chunk of {src.size} bytes is too short for its header")
-    size, block_bytes = _FRAME.unpack_from(src, 0)
+    size, block_bytes = _FRAME.unpack_from(src.data, 0)
     if size != dst.size or block_bytes == 0:
         raise CacheError(f"chunk holds {size} bytes in blocks of {block_bytes}, not {dst.size} bytes")
     return int(block_bytes)
@@ -217,7 +217,7 @@ def _check_frame(src: Buffer, dst: Buffer) -> int:
 def _next_block(src: Buffer, start: int) -> tuple[int, int]:
     """Where the data of the block at ``start`` begins, and how many bytes it has."""
     body = start + _BLOCK.size
-    used = int(_BLOCK.unpack_from(src, start)[0]) if body <= src.size else 0
+    used = int(_BLOCK.unpack_from(src.data, start)[0]) if body <= src.size else 0
     if used == 0 or body + used > src.size:
         raise CacheError("a block reaches beyond its chunk")
     return body, used

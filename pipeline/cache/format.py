@@ -142,9 +142,7 @@ class CacheHeader:
                 f"{cache} is not a cache: it has no {HEADER_NAME}; make one with `vidprep extract`"
             ) from None
         except OSError as error:
-            raise CacheError(
-                f"{path} cannot be read ({error.strerror}), so check the path and its permissions"
-            ) from None
+            raise CacheError(f"{path} cannot be read ({error.strerror}), so check its permissions") from None
         return cls._decode(data, path)
 
     @classmethod

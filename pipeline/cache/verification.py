@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..errors import CacheError
 from .atomic import leftovers
 from .checksum import xxh64
+from .damage import Damage, Kind, VerifyReport
 from .entries import Failure
 from .failures import encode_failures
 from .format import (
@@ -40,84 +41,6 @@ from .shard_bytes import chunk_checksums, outside_checksum
 from .sidecar import ShardInfo, check_version, read_sidecar
 
 _TASK_BYTES = 64 << 20  # what one thread checks at a time: large shards are shared, many small ones cost little
-
-Kind = Literal["header", "plan", "index", "failures", "missing", "sidecar", "shard", "chunk", "stray"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """One thing that is wrong.
-
-    Parameters
-    ----------
-    kind
-        ``header``, ``plan``, ``index`` and ``failures`` are the files at the top. ``missing``: a shard of the plan that
-        is not there. ``sidecar``: absent or damaged. ``shard``: absent, truncated or damaged outside its chunks.
-        ``chunk``: of one video. ``stray``: a shard that the plan does not know.
-    """
-
-    kind: Kind
-    detail: str
-    shard: int | None = None
-    video: str | None = None
-    modality: str | None = None
-    chunk: int | None = None
-
-    def __str__(self) -> str:
-        where = "" if self.shard is None else f" shard {self.shard:05d}"
-        if self.video is not None:
-            where += f", {self.video}, {self.modality}, chunk {self.chunk}"
-        return f"{self.kind}{where}: {self.detail}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyReport:
-    """What ``verify`` found.
-
-    Parameters
-    ----------
-    leftovers
-        Temporary files of killed runs: harmless, and removed by the next extraction.
-    num_bytes
-        Bytes that were compared, in all files.
-    """
-
-    damage: tuple[Damage, ...]
-    leftovers: tuple[Path, ...]
-    num_shards: int
-    num_chunks: int
-    num_bytes: int
-    seconds: float
-
-    @property
-    def ok(self) -> bool:
-        return not self.damage
-
-    @property
-    def damaged_shards(self) -> tuple[int, ...]:
-        """Shards to remove, with their sidecars, and extract again."""
-        return self._shards("missing", "sidecar", "shard", "chunk")
-
-    @property
-    def stray_shards(self) -> tuple[int, ...]:
-        """Shards to remove."""
-        return self._shards("stray")
-
-    @property
-    def index_damaged(self) -> bool:
-        """Whether ``build_index`` has to run: for its own sake, or after any shard was made again."""
-        return any(damage.kind not in ("header", "plan") for damage in self.damage)
-
-    @property
-    def header_damaged(self) -> bool:
-        return any(damage.kind == "header" for damage in self.damage)
-
-    @property
-    def plan_damaged(self) -> bool:
-        return any(damage.kind == "plan" for damage in self.damage)
-
-    def _shards(self, *kinds: Kind) -> tuple[int, ...]:
-        return tuple(sorted({d.shard for d in self.damage if d.shard is not None and d.kind in kinds}))
 
 
 def verify(cache: Path, threads: int = 2, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
