@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -142,18 +143,20 @@ def extract_video(
                 pending, written, last_report = 0, out.bytes_written, time.monotonic()
         for stream in streams:
             stream.check(num_frames)
-        out.describe(_entry(video, source, num_frames, note))
+        out.describe(_entry(video, source, num_frames, config.fps, note))
         report(Advanced(frames=pending, num_bytes=out.bytes_written - written))
     finally:
         source.close()
 
 
-def _entry(video: Video, source: FrameSource, num_frames: int, note: str) -> VideoEntry:
+def _entry(
+    video: Video, source: FrameSource, num_frames: int, fps: Fraction | None, note: str
+) -> VideoEntry:
     info = source.info
     return VideoEntry(
-        label=video.label,
-        split=video.split,
-        fps=float(info.fps),
+        label=video.label or None,
+        split=video.split or None,
+        fps=float(fps or info.fps),
         num_frames=num_frames,
         codec=info.codec,
         pixel_format=info.pixel_format,

@@ -1,0 +1,132 @@
+"""Making again what verification found damaged, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cache import CacheHeader, CacheLock, PlanTable, VerifyReport, build_index, shard_path, sidecar_path, verify
+from .cache.sidecar import read_sidecar
+from .config import ExtractConfig
+from .devices import resolve_devices
+from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
+from .errors import CacheError
+from .events import Event
+from .run import Progress, check_workers, planned_shards, remove_leftovers
+from .shard import ShardTask
+
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairReport:
+    """What was found, what was made again, and what verification says now.
+
+    Parameters
+    ----------
+    rebuilt
+        Numbers of the shards that were extracted again.
+    """
+
+    before: VerifyReport
+    rebuilt: tuple[int, ...]
+    after: VerifyReport
+
+
+def repair(
+    cache: str | os.PathLike[str],
+    *,
+    source: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> RepairReport:
+    """Verify a cache, extract its damaged and missing shards again, and merge the index anew.
+
+    A shard is replaced only once its successor is complete. Damage in ``cache.json`` cannot be mended: it says what to
+    compute.
+
+    Parameters
+    ----------
+    cache
+        The cache's folder.
+    source
+        Where the source lies now, if it was moved since.
+    device, workers
+        As for ``extract``.
+    on_progress
+        As for ``extract``.
+
+    Raises
+    ------
+    CacheError
+        If header or plan are damaged, or videos that a damaged shard needs are gone or have changed; nothing was
+        touched then.
+    OutputError
+        If the cache cannot be written.
+    """
+    folder = Path(os.path.abspath(cache))
+    header = CacheHeader.read(folder)  # before the lock, which would make the folder
+    devices = resolve_devices(device)
+    num_workers = check_workers(workers, devices)
+    with CacheLock(folder):
+        before = verify(folder, threads=num_workers)
+        remove_leftovers(folder)
+        if before.ok:
+            return RepairReport(before=before, rebuilt=(), after=before)
+        plan = PlanTable.read(folder)
+        root = None if source is None else Path(os.path.abspath(source))
+        shards = planned_shards(folder, plan, root)
+        damaged = [shards[number] for number in before.damaged_shards if number in shards]
+        _check_sources(folder, plan, root, {shard.number for shard in damaged})
+        for number in before.stray_shards:
+            sidecar_path(folder, number).unlink(missing_ok=True)
+            shard_path(folder, number).unlink(missing_ok=True)
+        progress = Progress(
+            videos_total=len(plan.videos), videos_before=len(plan.videos) - sum(len(s.videos) for s in damaged)
+        )
+
+        def on_event(event: Event) -> None:
+            progress.take(event)
+            if on_progress is not None:
+                on_progress(progress)
+
+        config = ExtractConfig.from_json(dict(header.config))
+        tasks = [ShardTask(plan=shard, config=config, cache=folder) for shard in damaged]
+        try:
+            run_tasks(
+                tasks, devices=devices, workers=num_workers, time_limit=DEFAULT_TIME_LIMIT, on_event=on_event
+            )
+        finally:
+            remove_leftovers(folder)
+        build_index(folder)
+        after = verify(folder, threads=num_workers)
+    return RepairReport(before=before, rebuilt=tuple(shard.number for shard in damaged), after=after)
+
+
+def _check_sources(cache: Path, plan: PlanTable, root: Path | None, numbers: set[int]) -> None:
+    """Refuse to make a shard again from videos that are not what they were: it would lose what the old one holds."""
+    lost = []
+    for number in numbers:
+        failed = _failed_before(cache, number)
+        for video in plan.videos:
+            if video.shard == number and video.video not in failed and video.source_bytes >= 0:
+                path = (root or Path(plan.source)) / video.path
+                if not path.is_file() or path.stat().st_size != video.source_bytes:
+                    lost.append(str(path))
+    if lost:
+        names = ", ".join(sorted(lost)[:_NAMED]) + (", ..." if len(lost) > _NAMED else "")
+        raise CacheError(
+            f"{len(lost)} of the videos that the damaged shards need are gone or have changed ({names}): bring them "
+            "back, or say with --source where they are now; nothing was touched"
+        )
+
+
+def _failed_before(cache: Path, number: int) -> set[str]:
+    try:
+        _, _, info = read_sidecar(sidecar_path(cache, number))
+    except (CacheError, OSError):
+        return set()
+    return {failure.video for failure in info.failures}
