@@ -5,7 +5,8 @@ not alias; borders repeat the edge sample. Chroma is resampled straight from its
 siting, so that no full-size RGB (nor full-size chroma) exists at any moment. The arithmetic is in integers, the same
 on every device, and every device gives the same bytes:
 
-1. vertical:   ``v = (sum_k wy[k] * plane[start_y + k] + half) >> (depth - 1)``, 15 bits, weights of 14 bits;
+1. vertical:   ``v = min((sum_k wy[k] * plane[start_y + k] + half) >> (depth - 1), 2**15 - 1)``, weights of 14 bits
+   (the limit takes effect on the brightest samples of 16 bits alone, which round up);
 2. horizontal: ``h = (sum_k wx[k] * v[start_x + k] + 2**13) >> 14``, 15 bits;
 3. colour:     ``rgb = clip((matrix @ (h - offset) + 2**19) >> 20, 0, 255)``, coefficients of 13 bits.
 """

@@ -92,7 +92,7 @@ def filter_lanes(
     typing_context: Any, src: Any, src_index: Any, src_stride: Any, weights: Any, weight_index: Any, taps: Any,
     bits: Any, dst: Any, dst_index: Any,
 ) -> Any:  # fmt: skip
-    """``dst[l] = (sum_k weights[k] * src[k * src_stride + l] + 2**(bits-1)) >> bits``, 16 lanes.
+    """``dst[l] = min((sum_k weights[k] * src[k * src_stride + l] + 2**(bits-1)) >> bits, 2**15 - 1)``, 16 lanes.
 
     ``src`` holds uint8, uint16 or int16, ``weights`` int32 and ``dst`` int16; sums are of 32 bits.
     """
@@ -112,9 +112,10 @@ def filter_lanes(
             )
             product = builder.mul(widen(samples, _VECTOR32), _splat(builder, weight))
             builder.store(builder.add(builder.load(total), product), total)
-        result = builder.trunc(
-            builder.ashr(builder.load(total), _splat(builder, shift)), ir.VectorType(ir.IntType(16), LANES)
-        )
+        shifted = builder.ashr(builder.load(total), _splat(builder, shift))
+        limit = _constant(2**15 - 1)
+        shifted = builder.select(builder.icmp_signed("<", shifted, limit), shifted, limit)
+        result = builder.trunc(shifted, ir.VectorType(ir.IntType(16), LANES))
         builder.store(result, _vector_pointer(context, builder, dst, target, target_index), align=2)
         return context.get_dummy_value()
 

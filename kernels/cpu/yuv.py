@@ -99,7 +99,7 @@ def _filter_rows(plane, width, y0, count, starts, weights, shift, rows):  # type
                 total = 1 << (shift - 1)
                 for k in range(taps):
                     total += weights[y0 + r, k] * np.int64(plane[starts[y0 + r] + k, x])
-                rows[r, x] = total >> shift
+                rows[r, x] = min(total >> shift, (1 << SAMPLE_BITS) - 1)
         elif width % LANES:  # the last lanes overlap those before: nothing past the plane is read
             x = width - LANES
             filter_lanes(plane, first + x, stride, weights, (y0 + r) * taps, taps, shift, rows, r * span + x)

@@ -11,6 +11,7 @@
 constexpr int WARPS = 4;  // of a block
 constexpr int CHUNK = 256;
 constexpr int WEIGHT_BITS = 14;
+constexpr int SAMPLE_MAX = (1 << 15) - 1;
 constexpr int RGB_SHIFT = 20;
 constexpr int HALF = 1 << (RGB_SHIFT - 1);
 constexpr uint32 ALL_LANES = 0xffffffff;
@@ -48,7 +49,7 @@ __device__ __forceinline__ int resampled(const SAMPLE* __restrict__ plane, int w
             int filtered = 1 << (depth - 2);
             const SAMPLE* sample = rows + column;
             for (int k = 0; k < vertical.taps; ++k, sample += width) filtered += vertical.weight(k, y) * *sample;
-            columns[slot(column - begin)] = filtered >> (depth - 1);
+            columns[slot(column - begin)] = min(filtered >> (depth - 1), SAMPLE_MAX);
         }
         __syncwarp();
         if (inside) {

@@ -120,6 +120,10 @@ extern "C" __global__ void shared_index(int* out, int i) {
 
 extern "C" __global__ void overflow(int* out, int a) { out[0] = a + 1; }
 
+extern "C" __global__ void wild(int* out) { if (threadIdx.x == 2) out[1 << 30] = 1; }
+
+extern "C" __global__ void divide(int* out, int a) { out[0] = 5 / a; }
+
 extern "C" __global__ void add_one(const float* in, float* out) { out[threadIdx.x] = in[threadIdx.x] + 1; }
 
 extern "C" __global__ void bytes(const unsigned* a, const unsigned* b, unsigned* out) {
@@ -250,6 +254,17 @@ def test_an_index_outside_shared_memory_is_reported(module: HostModule) -> None:
 def test_signed_overflow_is_reported(module: HostModule) -> None:
     with pytest.raises(KernelFault, match="signed overflow in an addition"):
         module.launch("overflow", (1,), (1,), [np.zeros(1, np.int32), np.int32(2**31 - 1)])
+
+
+def test_a_wild_pointer_ends_the_launch_only(module: HostModule) -> None:
+    with pytest.raises(KernelFault, match=r"wild, block \(0, 0, 0\), thread \(2, 0, 0\): Segmentation fault"):
+        module.launch("wild", (2,), (64,), [np.zeros(1, np.int32)])
+    test_barriers_in_a_loop(module, 45)
+
+
+def test_a_division_by_zero_ends_the_launch_only(module: HostModule) -> None:
+    with pytest.raises(KernelFault, match="Floating point exception"):
+        module.launch("divide", (1,), (1,), [np.zeros(1, np.int32), np.int32(0)])
 
 
 @pytest.mark.parametrize(

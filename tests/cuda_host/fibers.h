@@ -4,14 +4,16 @@
 // own, and the next thread starts on a fresh one. A kernel without barriers is thus a plain loop of calls. Blocks with
 // an odd index run their threads in reverse, so that a missing barrier cannot hide behind a lucky order.
 //
-// Reported as faults: threads of a block waiting at different barriers, or at one that others will never reach, and
-// what `fail` is called with elsewhere. Shared memory holds garbage (0xCD) when a block begins.
+// Reported as faults: threads of a block waiting at different barriers, or at one that others will never reach; what
+// `fail` is called with elsewhere; wild pointers and divisions by zero, which end the launch and not the process.
+// Shared memory holds garbage (0xCD) when a block begins.
 #pragma once
 
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <type_traits>
@@ -107,18 +109,22 @@ static bool failed;
 static char* dynamic_shared;
 static size_t dynamic_bytes;
 
-// Ends the launch with an error; the first one counts. Inside a kernel it does not return.
-__attribute__((format(printf, 1, 2))) static void fail(const char* format, ...) {
-    if (!failed) {
-        failed = true;
-        int used = current ? snprintf(message, sizeof message, "block (%u, %u, %u), thread (%u, %u, %u): ", blockIdx.x,
-                                      blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z)
-                           : snprintf(message, sizeof message, "block (%u, %u, %u): ", blockIdx.x, blockIdx.y, blockIdx.z);
-        va_list values;
-        va_start(values, format);
-        vsnprintf(message + used, sizeof message - used, format, values);
-        va_end(values);
-    }
+// Notes what went wrong, and where; the first fault of a launch counts.
+template <class... T>
+static void report(const char* format, T... values) {
+    if (failed) return;
+    failed = true;
+    int used = snprintf(message, sizeof message, "block (%u, %u, %u)", blockIdx.x, blockIdx.y, blockIdx.z);
+    if (current)
+        used += snprintf(message + used, sizeof message - used, ", thread (%u, %u, %u)", threadIdx.x, threadIdx.y, threadIdx.z);
+    used += snprintf(message + used, sizeof message - used, ": ");
+    snprintf(message + used, sizeof message - used, format, values...);
+}
+
+// Ends the launch with an error. Inside a kernel it does not return.
+template <class... T>
+static void fail(const char* format, T... values) {
+    report(format, values...);
     if (current) {
         current = nullptr;
         switch_context(&fibers[current_fiber], &scheduler);
@@ -283,6 +289,43 @@ static void run_block() {
     }
 }
 
+// ---- Signals: a fault in a kernel ends its launch --------------------------------------------------------------------
+
+static sigjmp_buf before_the_grid;
+static void on_signal(int number) { siglongjmp(before_the_grid, number); }
+
+// While it lives, faults come back to `before_the_grid`. On a stack of its own, for the fault may be a lack of stack.
+class SignalGuard {
+    static constexpr int NUMBERS[3] = {SIGSEGV, SIGBUS, SIGFPE};
+    struct sigaction old_actions[3];
+    stack_t old_stack;
+
+public:
+    SignalGuard() {
+        static char memory[64 * 1024];
+        stack_t stack = {};
+        stack.ss_sp = memory, stack.ss_size = sizeof memory;
+        sigaltstack(&stack, &old_stack);
+        struct sigaction action = {};
+        action.sa_handler = on_signal, action.sa_flags = SA_ONSTACK;
+        for (int i = 0; i < 3; ++i) sigaction(NUMBERS[i], &action, &old_actions[i]);
+    }
+    ~SignalGuard() {
+        for (int i = 0; i < 3; ++i) sigaction(NUMBERS[i], &old_actions[i], nullptr);
+        sigaltstack(&old_stack, nullptr);
+    }
+};
+
+static void run_grid() {
+    unsigned long long blocks = 0;
+    for (blockIdx.z = 0; blockIdx.z < gridDim.z && !failed; ++blockIdx.z)
+        for (blockIdx.y = 0; blockIdx.y < gridDim.y && !failed; ++blockIdx.y)
+            for (blockIdx.x = 0; blockIdx.x < gridDim.x && !failed; ++blockIdx.x) {
+                reversed = blocks++ % 2;
+                run_block();
+            }
+}
+
 // Runs a grid. Returns null, or what went wrong.
 static const char* launch(void (*kernel)(void**), void** arguments, const unsigned* grid, const unsigned* block,
                           char* shared, size_t shared_bytes) {
@@ -301,13 +344,9 @@ static const char* launch(void (*kernel)(void**), void** arguments, const unsign
             for (unsigned x = 0; x < block[0]; ++x) threads[num_threads++].index = {x, y, z};
     num_free = num_fibers = 0;  // also forgets the fibers that a failed launch left
     failed = false, current = nullptr;
-    unsigned long long blocks = 0;
-    for (blockIdx.z = 0; blockIdx.z < gridDim.z && !failed; ++blockIdx.z)
-        for (blockIdx.y = 0; blockIdx.y < gridDim.y && !failed; ++blockIdx.y)
-            for (blockIdx.x = 0; blockIdx.x < gridDim.x && !failed; ++blockIdx.x) {
-                reversed = blocks++ % 2;
-                run_block();
-            }
+    SignalGuard guard;
+    if (const int number = sigsetjmp(before_the_grid, 1)) report("%s", strsignal(number));
+    else run_grid();
     return failed ? message : nullptr;
 }
 

@@ -121,6 +121,14 @@ def test_primaries(run: Run, matrix: str, full_range: bool, planes: list[tuple[i
         np.testing.assert_allclose(rgb, np.broadcast_to(primary, rgb.shape), atol=2)
 
 
+@pytest.mark.parametrize("depth", [8, 9, 15, 16])
+@pytest.mark.parametrize("width", [5, 40])  # the CPU takes narrow planes another way
+def test_the_brightest_samples_do_not_wrap(run: Run, depth: int, width: int) -> None:
+    fmt = YuvFormat(matrix="rgb", full_range=True, depth=depth, chroma_shift=(0, 0))
+    peak = 2**depth - 1
+    assert (run(yuv_to_rgb, *flat_planes((peak, peak, peak), (9, width), fmt), (9, width), fmt) == 255).all()
+
+
 def test_planes_that_hold_rgb_pass_through(run: Run) -> None:
     fmt = YuvFormat(matrix="rgb", full_range=True, chroma_shift=(0, 0))
     planes = random_planes(2, (7, 9), fmt)
