@@ -1,10 +1,11 @@
 """Which frames a constant frame rate takes, by their timestamps alone.
 
-The rule is that of FFmpeg's ``fps`` filter with its default rounding (``round=near``), so a cache made with ``--fps 10``
-holds the frames that ``ffmpeg -vf fps=10`` writes. Output ``k`` stands for the time ``t0 + k / fps``, where ``t0`` is the
-time of the first frame; a frame of time ``t`` takes its place at output ``round((t - t0) * fps)``, halves upwards, and
-stays until the next frame's place. So frames are dropped where the source is faster than ``fps``, and shown again where
-it is slower: the output's rate is constant, whatever the source's. The last frame stays for one average frame period.
+The rule is that of FFmpeg's ``fps`` filter with its default rounding (``round=near``), so a cache made with
+``--fps 10`` holds the frames that ``ffmpeg -vf fps=10`` writes. Output ``k`` stands for the time ``t0 + k / fps``,
+where ``t0`` is the time of the first frame; a frame of time ``t`` takes its place at output ``round((t - t0) * fps)``,
+halves upwards, and stays until the next frame's place. So frames are dropped where the source is faster than ``fps``,
+and shown again where it is slower: the output's rate is constant, whatever the source's. The last frame stays for one
+average frame period. Unlike FFmpeg, a video with frames always gives one.
 """
 
 from __future__ import annotations
