@@ -150,10 +150,9 @@ class Hdf5File:
             creation.set_filter(hdf5_filter[0], 0, hdf5_filter[1])
         link = h5p.create(h5p.LINK_CREATE)
         link.set_char_encoding(h5t.CSET_UTF8)
-        kind = h5t.py_create(dtype)
-        return Hdf5Dataset(
-            h5d.create(self._id, path.encode(), kind, h5s.create_simple(shape), dcpl=creation, lcpl=link)
-        )
+        # HDF5 allows chunks longer than the dataset only along an axis that could grow.
+        space = h5s.create_simple(shape, (h5s.UNLIMITED, *shape[1:]))
+        return Hdf5Dataset(h5d.create(self._id, path.encode(), h5t.py_create(dtype), space, dcpl=creation, lcpl=link))
 
     def open_dataset(self, path: str) -> Hdf5Dataset:
         """The dataset at ``path``; KeyError if there is none."""

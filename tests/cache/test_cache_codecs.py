@@ -1,0 +1,168 @@
+"""The codecs against the HDF5 filters they stand in for, and against damage."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from vidprep.pipeline.cache.checksum import xxh64
+from vidprep.pipeline.cache.codecs import CODECS, Codec, make_codec
+from vidprep.pipeline.errors import CacheError, UsageError
+
+Bytes = NDArray[np.uint8]
+
+FILTERS = {
+    "lz4": hdf5plugin.LZ4(),
+    "zstd": hdf5plugin.Zstd(clevel=1),
+    "bitshuffle-lz4": hdf5plugin.Bitshuffle(cname="lz4"),
+    "none": None,
+}
+
+
+@st.composite
+def buffers(draw: st.DrawFn) -> Bytes:
+    """Tiny, flat, repeating and random buffers of a multiple of 4 bytes."""
+    size = 4 * draw(st.one_of(st.integers(1, 40), st.integers(1, 20_000)))
+    random = np.random.default_rng(draw(st.integers(0, 1000)))
+    kind = draw(st.sampled_from(["flat", "random", "repeating", "sparse"]))
+    if kind == "flat":
+        return np.full(size, draw(st.integers(0, 255)), np.uint8)
+    if kind == "repeating":
+        return np.resize(random.integers(0, 256, 97, np.uint8), size)
+    if kind == "sparse":
+        return (random.integers(0, 256, size) * (random.random(size) < 0.05)).astype(np.uint8)
+    return random.integers(0, 256, size, np.uint8)
+
+
+def encode(codec: Codec, data: Bytes) -> Bytes:
+    target = np.full(codec.bound(data.size), 0xA5, np.uint8)
+    return target[: codec.encode(data, target)].copy()
+
+
+@pytest.mark.parametrize("itemsize", [1, 2, 4])
+@pytest.mark.parametrize("name", CODECS)
+@settings(max_examples=40, deadline=None)
+@given(data=buffers())
+def test_decode_gives_back_what_was_encoded(name: str, itemsize: int, data: Bytes) -> None:
+    codec = make_codec(name, itemsize)
+    decoded = np.empty_like(data)
+    codec.decode(encode(codec, data), decoded)
+    np.testing.assert_array_equal(decoded, data)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("name", CODECS)
+def test_single_bytes(name: str, size: int) -> None:
+    codec = make_codec(name, 1)
+    data = np.arange(size, dtype=np.uint8)
+    decoded = np.empty_like(data)
+    codec.decode(encode(codec, data), decoded)
+    np.testing.assert_array_equal(decoded, data)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "float32"])
+@pytest.mark.parametrize("name", CODECS)
+def test_hdf5_reads_our_chunks_and_we_read_theirs(tmp_path: Path, name: str, dtype: str) -> None:
+    random = np.random.default_rng(0)
+    shape = (4, 37, 51, 3)
+    cases = {
+        "random": random.integers(0, 100, shape).astype(dtype),
+        "flat": np.full(shape, 7, dtype),
+        "steps": np.resize(np.arange(500).astype(dtype), shape),
+        "noise": random.integers(0, 256, (*shape[:3], 3 * np.dtype(dtype).itemsize), np.uint8).view(dtype),
+    }
+    codec = make_codec(name, np.dtype(dtype).itemsize)
+    with h5py.File(tmp_path / "chunks.h5", "w") as file:
+        for case, data in cases.items():
+            options = {} if FILTERS[name] is None else dict(FILTERS[name])
+            theirs = file.create_dataset(f"theirs-{case}", data=data, chunks=shape, **options)
+            _, stored = theirs.id.read_direct_chunk((0, 0, 0, 0))
+            decoded = np.empty(data.nbytes, np.uint8)
+            codec.decode(np.frombuffer(stored, np.uint8), decoded)
+            assert decoded.tobytes() == data.tobytes()
+
+            options = {}
+            if codec.hdf5_filter is not None:
+                options = {"compression": codec.hdf5_filter[0], "compression_opts": codec.hdf5_filter[1]}
+            ours = file.create_dataset(f"ours-{case}", shape, dtype, chunks=shape, **options)
+            ours.id.write_direct_chunk((0, 0, 0, 0), encode(codec, data.reshape(-1).view(np.uint8)))
+            assert ours[:].tobytes() == data.tobytes()
+
+
+def test_lz4_chunks_of_several_blocks_are_read(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 9, (2, 40, 50, 3), np.uint8)
+    with h5py.File(tmp_path / "blocks.h5", "w") as file:
+        dataset = file.create_dataset("d", data=data, chunks=data.shape, **hdf5plugin.LZ4(nbytes=1000))
+        _, stored = dataset.id.read_direct_chunk((0, 0, 0, 0))
+    decoded = np.empty(data.nbytes, np.uint8)
+    make_codec("lz4", 1).decode(np.frombuffer(stored, np.uint8), decoded)
+    assert decoded.tobytes() == data.tobytes()
+
+
+def test_lz4_stores_noise_raw() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, 5000, np.uint8)
+    assert encode(make_codec("lz4", 1), noise).size == noise.size + 16
+
+
+@pytest.mark.parametrize("name", CODECS)
+@settings(max_examples=150, deadline=None)
+@given(
+    data=buffers(),
+    position=st.floats(0, 1, exclude_max=True),
+    value=st.integers(0, 255),
+    cut=st.integers(-9, 9),
+    seed=st.integers(0, 5),
+)
+def test_damage_raises_or_gives_some_bytes_but_never_leaves_the_buffers(
+    name: str, data: Bytes, position: float, value: int, cut: int, seed: int
+) -> None:
+    codec = make_codec(name, 4)
+    damaged = encode(codec, data)
+    # The first bytes hold the sizes that steer the decoder: hit them often.
+    where = int(position * min(damaged.size, 24 if seed else damaged.size))
+    damaged[where] = value
+    damaged = damaged[:cut] if cut < 0 else np.concatenate((damaged, np.full(cut, value, np.uint8)))
+    guarded = np.full(data.size + 64, 0x5A, np.uint8)
+    with contextlib.suppress(CacheError):
+        codec.decode(damaged, guarded[32:-32])
+    assert (guarded[:32] == 0x5A).all()
+    assert (guarded[-32:] == 0x5A).all()
+
+
+@pytest.mark.parametrize("name", CODECS)
+@settings(max_examples=50, deadline=None)
+@given(garbage=st.binary(max_size=200), size=st.sampled_from([4, 64, 8192, 100_000]))
+def test_garbage_is_refused(name: str, garbage: bytes, size: int) -> None:
+    if name == "none" and len(garbage) == size:
+        return
+    with pytest.raises(CacheError):
+        make_codec(name, 4).decode(np.frombuffer(garbage, np.uint8), np.empty(size, np.uint8))
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_chunk_of_another_size_is_refused(name: str) -> None:
+    codec = make_codec(name, 1)
+    encoded = encode(codec, np.arange(200, dtype=np.uint8))
+    for size in (100, 199, 201, 4000):
+        with pytest.raises(CacheError):
+            codec.decode(encoded, np.empty(size, np.uint8))
+
+
+def test_unknown_codec_names_those_that_exist() -> None:
+    with pytest.raises(UsageError, match="'gzip' is unknown; choose one of lz4, zstd, bitshuffle-lz4, none"):
+        make_codec("gzip", 1)
+
+
+@given(data=st.binary(max_size=3000))
+def test_checksum_is_xxh64(data: bytes) -> None:
+    assert xxh64(data) == xxhash.xxh64_intdigest(data)
+    assert xxh64(np.frombuffer(data, np.uint8)) == xxhash.xxh64_intdigest(data)
