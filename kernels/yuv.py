@@ -131,8 +131,9 @@ def resample_table(
         row_start = int(clamped[0])
         folded = np.zeros(int(clamped[-1]) - row_start + 1)
         np.add.at(folded, clamped - row_start, values)
-        fixed = np.rint(folded * 2**WEIGHT_BITS).astype(np.int64)
-        fixed[np.argmax(fixed)] += 2**WEIGHT_BITS - fixed.sum()  # rows sum to one exactly: flat areas stay flat
+        # Rounding the running sum makes rows sum to one exactly, so that flat areas stay flat, and carries each tap's
+        # rounding error over to the next, so that a hundred taps are as exact as two.
+        fixed = np.diff(np.rint(np.cumsum(folded) * 2**WEIGHT_BITS).astype(np.int64), prepend=0)
         rows.append((row_start, fixed))
     width = max(len(fixed) for _, fixed in rows)
     starts = np.empty(out_size, np.int32)
