@@ -45,13 +45,41 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what goes wrong in it becomes one line and an exit status."""
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise  # main() and click know what to do
         except VidprepError as error:
-            if ctx.params["debug"]:
-                traceback.print_exc()
-            click.echo(f"vidprep: {error}", err=True)
-            sys.exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_TROUBLE)
+            message, status = str(error), EXIT_USAGE if isinstance(error, UsageError) else EXIT_TROUBLE
+        except KeyboardInterrupt:
+            message, status = "interrupted", EXIT_INTERRUPTED
+        except Exception as error:
+            message = f"unexpected {type(error).__name__} ({error}); vidprep --debug {ctx.invoked_subcommand} ... says where"
+            status = EXIT_TROUBLE
+        if ctx.params["debug"]:
+            traceback.print_exc()
+        _say(message)
+        sys.exit(status)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program and exit; a mistake on the command line becomes one line too, not click's four."""
+        try:
+            sys.exit(super().main(*args, **{**extra, "standalone_mode": False}))
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(EXIT_USAGE)
+        except click.ClickException as error:
+            path = getattr(error.ctx, "command_path", "vidprep") if isinstance(error, click.UsageError) else "vidprep"
+            _say(f"{error.format_message().rstrip('.')}; see {path} --help")
+            sys.exit(error.exit_code)
+        except click.Abort:
+            _say("interrupted")
+            sys.exit(EXIT_INTERRUPTED)
+
+
+def _say(message: str) -> None:
+    click.echo("vidprep: " + " ".join(message.split()), err=True)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

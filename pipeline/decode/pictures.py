@@ -13,7 +13,7 @@ from ...kernels.yuv import YuvFormat
 
 # FFmpeg's AVCOL_SPC_*, by number. Unspecified (2) is BT.601, as in FFmpeg, OpenCV and decord.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_LIMITED_RANGE, _FULL_RANGE = 1, 2  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
 _SHIFTS = {"420": (1, 1), "422": (1, 0), "444": (0, 0), "440": (0, 1), "411": (2, 0), "410": (2, 2)}
 _PLANAR = re.compile(r"(?:yuva?(?P<jpeg>j?)(?P<sampling>\d{3})|(?P<rgb>gbra?)|(?P<gray>gray))p?(?P<depth>\d+)?(?:le)?")
 # Packed and semi-planar formats are taken apart by swscale first, without any change of samples.
@@ -46,8 +46,8 @@ def planar_format(name: str, colorspace: int, color_range: int, mpeg1_siting: bo
     if match["rgb"]:
         return YuvFormat(matrix="rgb", full_range=True, depth=depth, chroma_shift=(0, 0))
     full_range = bool(match["jpeg"]) or color_range == _FULL_RANGE
-    if match["gray"]:
-        return YuvFormat(matrix="gray", full_range=full_range, depth=depth, chroma_shift=(0, 0))
+    if match["gray"]:  # unlike colour, full range unless the stream says otherwise: FFmpeg's rule
+        return YuvFormat(matrix="gray", full_range=color_range != _LIMITED_RANGE, depth=depth, chroma_shift=(0, 0))
     if match["sampling"] not in _SHIFTS:
         return None
     return YuvFormat(
@@ -64,7 +64,11 @@ def to_planar(frame: Any) -> Any:
     name = frame.format.name
     if name in _UNPACKED:
         return frame.reformat(format=_UNPACKED[name])
-    return frame.reformat(format="gbrp" if frame.format.is_rgb or "pal" in name else "yuv444p")
+    if frame.format.is_rgb or "pal" in name:
+        if frame.format.components[0].bits < 8:  # RGB555 and the like: only on the way to rgb24 does white become 255
+            frame = frame.reformat(format="rgb24")
+        return frame.reformat(format="gbrp")
+    return frame.reformat(format="yuv444p")
 
 
 def planes(frame: Any, fmt: YuvFormat) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

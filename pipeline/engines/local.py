@@ -18,8 +18,8 @@ from multiprocessing.process import BaseProcess
 
 from ..errors import OutputError, VidprepError
 from ..events import Advanced, Event, ShardFinished, VideoFinished, VideoStarted
-from ..shard import ShardTask
-from .worker import run_worker
+from ..shard import ShardTask, build_shard
+from .worker import ShardBuilder, run_worker
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ def run_tasks(
     workers: int,
     time_limit: float = DEFAULT_TIME_LIMIT,
     on_event: Callable[[Event], None],
+    build: ShardBuilder = build_shard,
 ) -> None:
     """Build all shards.
 
@@ -52,6 +53,8 @@ def run_tasks(
     on_event
         Called in this thread with everything that the workers report. The reports of a shard that has to be built
         again are taken back with negative ``Advanced``.
+    build
+        What the workers do with a task; a function that can be imported by its name.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def run_tasks(
     """
     queue = deque(tasks)
     deaths: Counter[int] = Counter()
-    pool = [_Worker(devices[i % len(devices)], deaths) for i in range(max(1, min(workers, len(queue))))]
+    pool = [_Worker(devices[i % len(devices)], deaths, build) for i in range(max(1, min(workers, len(queue))))]
     try:
         for worker in pool:
             worker.start()
@@ -87,6 +90,7 @@ class _Worker:
 
     device: str
     blameless_deaths: Counter[int]  # by shard, shared by all workers
+    build: ShardBuilder
     process: BaseProcess | None = None
     pipe: Connection | None = None
     task: ShardTask | None = None
@@ -97,7 +101,7 @@ class _Worker:
     def start(self) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads, or with CUDA, may hang
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=run_worker, args=(theirs, self.device), daemon=True)
+        self.process = context.Process(target=run_worker, args=(theirs, self.device, self.build), daemon=True)
         self.process.start()
         theirs.close()
 

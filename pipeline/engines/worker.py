@@ -6,20 +6,25 @@ import ctypes
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
 
 from ..devices import use_device
 from ..errors import VidprepError
 from ..events import Event, ShardFinished
-from ..shard import ShardTask, build_shard
+from ..shard import ShardTask
 
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 
 
-def run_worker(pipe: Connection, device: str) -> None:
+ShardBuilder = Callable[[ShardTask, str, Callable[[Event], None]], None]
+"""Builds a task's shard on a device, and reports: ``build_shard``, or what a test puts in its place."""
+
+
+def run_worker(pipe: Connection, device: str, build: ShardBuilder) -> None:
     """Serve until the pipe closes. Target of the worker's process.
 
     Receives ``ShardTask``s; sends ``Event``s, and a ``VidprepError`` when a shard cannot be built at all.
@@ -33,7 +38,7 @@ def run_worker(pipe: Connection, device: str) -> None:
             task = pipe.recv()
             assert isinstance(task, ShardTask)
             try:
-                build_shard(task, device, pipe.send)
+                build(task, device, pipe.send)
             except VidprepError as error:
                 pipe.send(error)
             else:
