@@ -72,10 +72,31 @@ class ChunkStream:
             part = frames[start : start + taken]
             if taken == self._chunk_frames and self._executor is None and part.flags.c_contiguous:
                 self._keep(self._slots[0].encode(_as_bytes(part)))  # spares a copy
+                self.num_frames += taken
             else:
-                self._fill(part)
+                self.room()[:taken] = part
+                self.advance(taken)
             start += taken
+
+    def room(self) -> NDArray[Any]:
+        """Return the frames of the current chunk that are still free, at least one: a view to fill from its start."""
+        slot = self._slots[self._current]
+        if self._filled == 0:
+            self._collect(slot)
+        return slot.raw[self._filled :]
+
+    def advance(self, count: int) -> None:
+        """Take the first ``count`` frames of ``room()`` as written.
+
+        Raises
+        ------
+        OutputError
+            The disk is full.
+        """
+        self._filled += count
         self.num_frames += count
+        if self._filled == self._chunk_frames:
+            self._submit()
 
     def finish(self) -> None:
         """Pad and compress what is left, and wait until all chunks are in the spool."""
@@ -96,15 +117,6 @@ class ChunkStream:
 
     def __len__(self) -> int:
         return len(self.sizes)
-
-    def _fill(self, part: NDArray[Any]) -> None:
-        slot = self._slots[self._current]
-        if self._filled == 0:
-            self._collect(slot)
-        slot.raw[self._filled : self._filled + len(part)] = part
-        self._filled += len(part)
-        if self._filled == self._chunk_frames:
-            self._submit()
 
     def _submit(self) -> None:
         slot = self._slots[self._current]

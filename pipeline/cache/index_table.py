@@ -194,7 +194,7 @@ class IndexTable:
         return coded.dictionary.to_pylist(), coded.indices.to_numpy()
 
     def _unknown(self, video_id: str) -> str:
-        stem = video_id.rpartition("/")[2].partition(".")[0]
+        stem = video_id.rpartition("/")[2].partition(".")[0].encode(errors="ignore").decode()
         alike = self._ids.containing(stem) if stem else []
         candidates = alike[:_MATCHES_TRIED] or self._ids.head(_MATCHES_TRIED)
         matches = get_close_matches(video_id, candidates, n=3, cutoff=0.4)

@@ -20,8 +20,11 @@ from .checksum import xxh64
 
 _KEY = b"vidprep"
 _SEAL_KEY = b"vidprep.file.xxh64"
-_MARKER = b"xxh64 of this file with zeros here: "
+_LABEL = b"xxh64 of this file with zeros here: "
 _BLANK = b"0" * 16
+# The key, Thrift's field header and length of the value, and the value: JSON beside it cannot hold the header's control
+# character, and the last one in the file is in the footer.
+_MARKER = _SEAL_KEY + bytes((0x18, len(_LABEL + _BLANK))) + _LABEL
 ROWS_PER_GROUP = 1 << 16
 
 
@@ -50,8 +53,7 @@ def encode_table(table: pa.Table, metadata: Mapping[str, Any], *, packed: Sequen
     ) as writer:
         writer.write_table(table.replace_schema_metadata(None), row_group_size=ROWS_PER_GROUP)
         writer.add_key_value_metadata({_KEY: json.dumps(metadata, sort_keys=True, separators=(",", ":")).encode()})
-        # The seal comes last, so that the last marker in the file is the right one whatever the metadata says.
-        writer.add_key_value_metadata({_SEAL_KEY: _MARKER + _BLANK})
+        writer.add_key_value_metadata({_SEAL_KEY: _LABEL + _BLANK})
     data = bytearray(sink.getvalue())
     position = _seal_position(data)
     assert position is not None

@@ -174,6 +174,8 @@ class ShardWriter:
                 failures=tuple(self._failures),
             )
             sidecar = encode_sidecar(rows, info, chunk_frames=self._chunk_frames, codec=self._codec)
+            # Without its sidecar an older shard of this name stops counting before the new one takes its place.
+            self._path.with_suffix(".parquet").unlink(missing_ok=True)
             publish(self._temporary, self._path)
         except OSError as error:
             if isinstance(error, OutputError):
@@ -297,6 +299,17 @@ class VideoWriter:
     def write(self, modality: str, frames: NDArray[Any]) -> None:
         """Append ``(n, H, W, C)`` frames, n >= 1. The array is the caller's again on return."""
         self.streams[modality].write(frames)
+
+    def room(self, modality: str) -> NDArray[Any]:
+        """Return a view of frames to be filled in place, at least one, which spares ``write`` its copy.
+
+        Valid until ``advance``; fill it from its start.
+        """
+        return self.streams[modality].room()
+
+    def advance(self, modality: str, count: int) -> None:
+        """Take the first ``count`` frames of ``room`` as written."""
+        self.streams[modality].advance(count)
 
     @property
     def bytes_written(self) -> int:

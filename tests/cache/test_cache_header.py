@@ -32,9 +32,9 @@ def test_the_hash_is_of_the_config_alone() -> None:
 
 
 def test_a_folder_without_header_is_no_cache(tmp_path: Path) -> None:
-    with pytest.raises(CacheError, match=r"is no cache: it has no cache.json; make one with `vidprep extract`"):
+    with pytest.raises(CacheError, match=r"is not a cache: it has no cache.json; make one with `vidprep extract`"):
         CacheHeader.read(tmp_path)
-    with pytest.raises(CacheError, match="is no cache"):
+    with pytest.raises(CacheError, match="is not a cache"):
         CacheHeader.read(tmp_path / "absent")
 
 
