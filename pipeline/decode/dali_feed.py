@@ -9,7 +9,7 @@ nothing before or after is displayed across, so that each part decodes alone.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -45,7 +45,7 @@ class Part:
     num_frames: int
 
 
-def parts(path: Path, scan: StreamScan, *, part_bytes: int = PART_BYTES) -> Iterator[Part]:
+def parts(path: Path, scan: StreamScan, *, part_bytes: int = PART_BYTES) -> Generator[Part, None, None]:
     """Yield a video's frames in one or more parts; one is in memory at a time.
 
     Parameters
@@ -94,7 +94,7 @@ class _Writer:
         self._file = av.open(self._buffer, "w", format="matroska")
         self._stream = self._file.add_stream_from_template(stream, opaque=True)
         self._ranks = ranks
-        # The rate of the template may be absurd or missing; times below are what counts.
+        # so much later are frames shown than packets are counted, lest one is shown before it is decoded
         self._delay = int(np.max(np.arange(len(ranks)) - ranks, initial=0))
         self._first = 0
         self._count = 0
@@ -122,7 +122,7 @@ def _fit_for_cut(ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return where all packets before are displayed before, and all after are displayed after."""
     places = np.arange(len(ranks))
     before = np.maximum.accumulate(np.concatenate(([-1], ranks[:-1])))
-    return (before == places - 1) & (ranks == places)
+    return np.logical_and(before == places - 1, ranks == places)
 
 
 def _starts_afresh(packet: Any, codec: str) -> bool:

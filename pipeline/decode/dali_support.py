@@ -77,7 +77,9 @@ def matrix_correction(fmt: YuvFormat) -> NDArray[np.float32] | None:
 def _codec_reason(scan: StreamScan, kind: str) -> str | None:
     codec = scan.info.codec
     if codec not in _CODECS[kind]:
-        return f"DALI decodes {', '.join(_CODECS[kind])} on the {'GPU' if kind == 'cuda' else 'CPU'} exactly, not {codec}"
+        return (
+            f"DALI decodes {', '.join(_CODECS[kind])} on the {'GPU' if kind == 'cuda' else 'CPU'} exactly, not {codec}"
+        )
     if codec in ("h264", "hevc") and not scan.parameters_in_header:
         return "its parameter sets stand between the pictures and could change"
     return None
@@ -115,5 +117,7 @@ def _picture_reason(scan: StreamScan, kind: str) -> str | None:
     if kind == "cuda" and (scan.stored[0] % 2 or scan.stored[1] % 2):
         return f"DALI mixes up rows of odd sizes ({scan.stored[1]}x{scan.stored[0]})"
     if kind == "cuda" and scan.reorder_depth > _DEEPEST_REORDERING:
-        return f"its frames are coded up to {scan.reorder_depth} places after their turn, DALI holds {_DEEPEST_REORDERING}"
+        return (
+            f"its frames are coded up to {scan.reorder_depth} places after their turn, DALI holds {_DEEPEST_REORDERING}"
+        )
     return None

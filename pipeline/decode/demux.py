@@ -23,7 +23,8 @@ _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art of a sound f
 _CENTRED_CHROMA = frozenset({"mjpeg", "mpeg1video", "jpeg2000"})
 _PACKED_SIGNATURE = re.compile(rb"DivX\d+(?:b|Build)\d+p")  # user data of MPEG-4 with two pictures in one packet
 _LARGEST_NOT_CODED = 19  # bytes: a smaller MPEG-4 packet is a placeholder ("N-VOP"), not a picture
-_UNEVEN = 0.01  # of a frame period: containers round times to a tick
+_UNEVEN = 0.01  # of a frame period
+_ROUNDED = 0.0021  # seconds between two periods of an even rate whose times are rounded to milliseconds, as in Matroska
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class StreamScan:
     keyframes
         ``(K,)`` int64 display positions of packets marked as keyframes.
     variable_rate
-        Frame periods differ by more than a hundredth.
+        Frame periods differ by more than a hundredth and 2 ms.
     ordered
         Every packet had its own time, so ``ranks`` is certain.
     trimmed
@@ -123,9 +124,9 @@ def open_video(path: Path) -> tuple[Any, Any]:
         raise VideoError("open", f"not a readable video: {words[:1].lower() + words[1:]}") from error
     streams = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED_PICTURE]
     if not streams:
-        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
+        kinds = " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         container.close()
-        raise VideoError("open", f"no video stream in it, only {' and '.join(kinds)}")
+        raise VideoError("open", f"no video stream in it, only {kinds}")
     stream = max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
     if stream.codec_context is None:
         container.close()
@@ -164,7 +165,6 @@ def scan(path: str | Path) -> StreamScan:
         ranks, times = packets.display_order(float(stream.time_base or 0), rate)
         rotation = -round(first.rotation / 90) * 90 % 360
         width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
-        periods = np.diff(times)
         return StreamScan(
             info=StreamInfo(
                 codec=packets.codec,
@@ -183,7 +183,7 @@ def scan(path: str | Path) -> StreamScan:
             times=times,
             ranks=ranks,
             keyframes=np.sort(ranks[np.array(packets.keys, bool)]),
-            variable_rate=bool(len(periods) and np.ptp(periods) > max(_UNEVEN * np.mean(periods), 0.0021)),
+            variable_rate=_is_uneven(times),
             ordered=None not in packets.pts and len(set(packets.pts)) == len(packets.pts),
             trimmed=packets.discarded > 0,
             hidden_frames=packets.hidden,
@@ -246,6 +246,13 @@ class _Packets:
 
     def _is_mpeg4_packed(self, data: bytes) -> bool:
         return self.codec == "mpeg4" and _PACKED_SIGNATURE.search(data) is not None
+
+
+def _is_uneven(times: NDArray[np.float64]) -> bool:
+    periods = np.diff(times)
+    if len(periods) == 0:
+        return False
+    return float(np.ptp(periods)) > max(_UNEVEN * float(periods.mean()), _ROUNDED)
 
 
 def _vpx_frames(data: memoryview, codec: str) -> tuple[bool, bool]:
