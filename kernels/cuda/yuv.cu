@@ -14,7 +14,6 @@ constexpr int WEIGHT_BITS = 14;
 constexpr int SAMPLE_MAX = (1 << 15) - 1;
 constexpr int RGB_SHIFT = 20;
 constexpr int HALF = 1 << (RGB_SHIFT - 1);
-constexpr uint32 ALL_LANES = 0xffffffff;
 
 // Filter taps of one axis: row 0 of `table` is where each output's taps start, rows 1 to `taps` are their weights.
 struct Axis {
@@ -33,7 +32,7 @@ constexpr int CHUNK_SLOTS = CHUNK + CHUNK / 32;
 // The resampled value (15 bits) of `plane` for output row `y` and this lane's pixel `x`, of the tile that begins at
 // `tile_x`. All lanes of the warp call it together; those past the right edge get 0.
 __device__ __forceinline__ int resampled(const SAMPLE* __restrict__ plane, int width, Axis vertical, Axis horizontal,
-                                         int y, int tile_x, int x, int depth, int* __restrict__ columns) {
+                                         int y, int tile_x, int x, int depth, int* columns) {
     const int lane = x - tile_x;
     const int last_x = min(tile_x + 31, horizontal.out_size - 1);
     const int span_begin = horizontal.start(tile_x);
@@ -62,7 +61,8 @@ __device__ __forceinline__ int resampled(const SAMPLE* __restrict__ plane, int w
     return inside ? sum >> WEIGHT_BITS : 0;
 }
 
-// colour: the 3x3 matrix row by row, then the three offsets.
+// Planes are contiguous, (frames, height, width); rgb is (frames, height, width, 3). colour: the 3x3 matrix row by row,
+// then the three offsets.
 // Six blocks on a multiprocessor leave 80 registers a thread; without the bound the compiler aims at 64 and spills.
 extern "C" __global__ void __launch_bounds__(32 * WARPS, 6)
 yuv_to_rgb(const SAMPLE* __restrict__ luma, const SAMPLE* __restrict__ chroma_u, const SAMPLE* __restrict__ chroma_v,

@@ -57,7 +57,7 @@ def compile_text(text: str, *flags: str) -> HostModule:
     entries = "\n".join(f"HOST_KERNEL({name})" for name in kernels)
     text = f'#include "cuda_shim.h"\n{text}\n{entries}\n'
 
-    headers = [(_HERE / name).read_text(encoding="utf-8") for name in ("cuda_shim.h", "fibers.h")]
+    headers = [(_HERE / name).read_text(encoding="utf-8") for name in ("cuda_shim.h", "fibers.h", "contexts.h")]
     key = hashlib.sha256("\0".join([cxx, *_FLAGS, *flags, *headers, text]).encode()).hexdigest()[:24]
     library = _cache_folder() / f"{key}.so"
     if not library.exists():

@@ -198,8 +198,10 @@ inline void undefined(const CheckData* data, const char* what) {
 }
 }  // namespace host
 
-#define HOST_CHECK(name, what, ...) \
-    extern "C" __attribute__((weak)) void __ubsan_handle_##name(host::CheckData* data, ##__VA_ARGS__) { host::undefined(data, what); }
+#define HOST_CHECK(name, what, ...)                                                                    \
+    extern "C" __attribute__((weak)) void __ubsan_handle_##name(host::CheckData* data, ##__VA_ARGS__) { \
+        host::undefined(data, what);                                                                   \
+    }
 HOST_CHECK(type_mismatch_v1, "misaligned access", void*)
 HOST_CHECK(out_of_bounds, "index outside its array", void*)
 HOST_CHECK(add_overflow, "signed overflow in an addition", void*, void*)

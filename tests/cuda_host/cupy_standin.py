@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
+import pytest
 
 from .compile import GARBAGE, HostModule, compile_text
 
@@ -104,5 +104,6 @@ _CUPY = _module()
 @contextmanager
 def cupy_on_the_cpu() -> Iterator[ModuleType]:
     """Make ``import cupy`` find the stand-in."""
-    with patch.dict(sys.modules, {"cupy": _CUPY}):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(sys.modules, "cupy", _CUPY)
         yield _CUPY

@@ -12,12 +12,13 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 
 #include <cstdio>
 #include <cstring>
 #include <type_traits>
 #include <utility>
+
+#include "contexts.h"
 
 struct uint3 {
     unsigned x, y, z;
@@ -36,41 +37,6 @@ namespace host {
 
 constexpr int GARBAGE = 0xCD;
 constexpr unsigned MAX_THREADS = 1024;
-constexpr size_t STACK_BYTES = 64 * 1024 + 64;  // the odd 64 keeps the stacks out of each other's cache sets
-
-// ---- Contexts: a stack and a place on it ---------------------------------------------------------------------------
-
-#if defined(__x86_64__) && !defined(HOST_UCONTEXT)
-struct Context {
-    void* stack_pointer;
-};
-
-// Saves the registers that a call must preserve, changes stacks, restores them.
-__attribute__((naked, noipa)) static void switch_context(Context*, Context*) {
-    asm("pushq %rbp\n pushq %rbx\n pushq %r12\n pushq %r13\n pushq %r14\n pushq %r15\n"
-        "movq %rsp, (%rdi)\n movq (%rsi), %rsp\n"
-        "popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbx\n popq %rbp\n ret\n");
-}
-
-static void prepare_context(Context* context, char* stack, void (*entry)()) {
-    void** top = reinterpret_cast<void**>((reinterpret_cast<size_t>(stack) + STACK_BYTES) & ~size_t(15));
-    top[-1] = nullptr;  // where `entry` would return to, which it never does
-    top[-2] = reinterpret_cast<void*>(entry);
-    context->stack_pointer = top - 8;  // six registers below
-}
-#else
-using Context = ucontext_t;
-
-static void switch_context(Context* from, Context* to) { swapcontext(from, to); }
-
-static void prepare_context(Context* context, char* stack, void (*entry)()) {
-    getcontext(context);
-    context->uc_stack.ss_sp = stack;
-    context->uc_stack.ss_size = STACK_BYTES;
-    context->uc_link = nullptr;
-    makecontext(context, entry, 0);
-}
-#endif
 
 // ---- State of the running block ------------------------------------------------------------------------------------
 
@@ -116,7 +82,8 @@ static void report(const char* format, T... values) {
     failed = true;
     int used = snprintf(message, sizeof message, "block (%u, %u, %u)", blockIdx.x, blockIdx.y, blockIdx.z);
     if (current)
-        used += snprintf(message + used, sizeof message - used, ", thread (%u, %u, %u)", threadIdx.x, threadIdx.y, threadIdx.z);
+        used += snprintf(message + used, sizeof message - used, ", thread (%u, %u, %u)", threadIdx.x, threadIdx.y,
+                         threadIdx.z);
     used += snprintf(message + used, sizeof message - used, ": ");
     snprintf(message + used, sizeof message - used, format, values...);
 }
@@ -183,9 +150,11 @@ static void wait(State state, int line) {
 static unsigned warp_begin(const Thread& thread) { return (&thread - threads) / warpSize * warpSize; }
 static int lane_of(const Thread& thread) { return (&thread - threads) % warpSize; }
 
-static unsigned long long collective(Collective kind, unsigned mask, unsigned long long value, int source_lane, int line) {
+static unsigned long long collective(Collective kind, unsigned mask, unsigned long long value, int source_lane,
+                                     int line) {
     Thread* self = current;
-    if (!(mask >> lane_of(*self) & 1)) fail("line %d: the mask %#x of a warp collective lacks its own lane", line, mask);
+    if (!(mask >> lane_of(*self) & 1))
+        fail("line %d: the mask %#x of a warp collective lacks its own lane", line, mask);
     self->collective = kind;
     self->mask = mask;
     self->value = value;
@@ -218,7 +187,8 @@ static bool complete_collectives(unsigned begin, unsigned end) {
             if (lane.collective == Collective::ballot) lane.result = ballot;
             if (lane.collective == Collective::shuffle) {
                 const unsigned source = begin + lane.source_lane;
-                const bool present = source < end && (mask >> lane.source_lane & 1) && threads[source].state != State::exited;
+                const bool present =
+                    source < end && (mask >> lane.source_lane & 1) && threads[source].state != State::exited;
                 if (present) lane.result = threads[source].value;
                 else memset(&lane.result, GARBAGE, sizeof lane.result);
             }
@@ -266,7 +236,8 @@ static void report_divergence() {
         return thread.state == State::at_barrier ? "waits at the barrier" : "waits at the warp collective";
     };
     char elsewhere[64] = "has exited";
-    if (other->state != State::exited) snprintf(elsewhere, sizeof elsewhere, "%s of line %d", place(*other), other->line);
+    if (other->state != State::exited)
+        snprintf(elsewhere, sizeof elsewhere, "%s of line %d", place(*other), other->line);
     fail("divergent threads: (%u, %u, %u) %s of line %d, (%u, %u, %u) %s", waiting->index.x, waiting->index.y,
          waiting->index.z, place(*waiting), waiting->line, other->index.x, other->index.y, other->index.z, elsewhere);
 }
@@ -279,8 +250,12 @@ static void run_block() {
         unsigned exited = 0, at_barrier = 0;
         int line = -1;
         for (unsigned i = 0; i < num_threads; ++i) {
-            exited += threads[i].state == State::exited;
-            if (threads[i].state == State::at_barrier && (line == -1 || line == threads[i].line)) ++at_barrier, line = threads[i].line;
+            const Thread& thread = threads[i];
+            exited += thread.state == State::exited;
+            if (thread.state == State::at_barrier && (line == -1 || line == thread.line)) {
+                ++at_barrier;
+                line = thread.line;
+            }
         }
         if (exited == num_threads) return;
         if (at_barrier < num_threads) return report_divergence();
@@ -365,7 +340,8 @@ static char* describe(char* text) {
         *text++ = std::is_const_v<Element> ? '&' : '*';
         return describe<std::remove_cv_t<Element>>(text);
     } else {
-        const char kind = std::is_floating_point_v<T> ? 'f' : !std::is_integral_v<T> ? 'V' : std::is_signed_v<T> ? 'i' : 'u';
+        constexpr char integer = std::is_signed_v<T> ? 'i' : 'u';
+        constexpr char kind = std::is_floating_point_v<T> ? 'f' : std::is_integral_v<T> ? integer : 'V';
         return text + sprintf(text, "%c%d,", kind, int(sizeof(T)));
     }
 }

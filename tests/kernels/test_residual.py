@@ -124,6 +124,13 @@ def test_cuda_and_cpu_agree_to_the_bit(run_cuda: Run, shape: tuple[int, ...], fo
     assert result.tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("shape", [(5, 64, 64, 3), (5, 61, 63, 3)])  # in vectors, and sample by sample
+def test_a_grid_smaller_than_the_frames(run_cuda: Run, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidprep.kernels.cuda.residual._MAX_BLOCKS", 2)
+    frames = random_frames(shape)
+    np.testing.assert_array_equal(run_cuda(residual, frames, 2, True), residual(frames, 2, True))
+
+
 @pytest.mark.parametrize(
     ("frames", "step", "error", "words"),
     [

@@ -174,6 +174,14 @@ def test_a_batch_is_its_frames(run: Run) -> None:
         np.testing.assert_array_equal(one[0], batch[t])
 
 
+def test_a_grid_smaller_than_the_batch(run_cuda: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidprep.kernels.cuda.yuv._MAX_GRID_Y", 2)
+    planes = random_planes(5, (12, 20), YuvFormat())
+    np.testing.assert_array_equal(
+        run_cuda(yuv_to_rgb, *planes, (7, 9), YuvFormat()), yuv_to_rgb(*planes, (7, 9), YuvFormat())
+    )
+
+
 def test_planes_that_are_not_contiguous(run: Run) -> None:
     fmt = YuvFormat()
     wide = random_planes(2, (20, 64), fmt)
