@@ -124,6 +124,26 @@ def test_cuda_and_cpu_agree_to_the_bit(run_cuda: Run, shape: tuple[int, ...], fo
     assert result.tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize(("dtype", "signed", "result_dtype"), FORMS)
+def test_writes_into_an_array_of_the_caller(run: Run, dtype: type, signed: bool, result_dtype: type) -> None:
+    frames = random_frames((4, 5, 6, 3), dtype)
+
+    def into(x: np.ndarray, out: np.ndarray) -> np.ndarray:
+        result = residual(x, 1, signed, out=out)
+        assert result is out
+        return result
+
+    result = run(into, frames, np.zeros((3, 5, 6, 3), result_dtype))
+    assert_matches_reference("residual", result, residual_reference(frames, 1, signed))
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((4, 5, 6, 3), np.uint8), ((3, 5, 6, 3), np.int16)])
+def test_refuses_an_output_that_does_not_fit(run: Run, shape: tuple[int, ...], dtype: type) -> None:
+    frames = random_frames((4, 5, 6, 3))
+    with pytest.raises(ValueError, match=r"out must be a C-contiguous \(3, 5, 6, 3\) uint8 array"):
+        run(lambda x, out: residual(x, out=out), frames, np.zeros(shape, dtype))
+
+
 @pytest.mark.parametrize("shape", [(5, 64, 64, 3), (5, 61, 63, 3)])  # in vectors, and sample by sample
 def test_a_grid_smaller_than_the_frames(run_cuda: Run, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidprep.kernels.cuda.residual._MAX_BLOCKS", 2)
