@@ -13,7 +13,7 @@ import numpy as np
 from ._backend import common_backend
 
 
-def residual(frames: Any, step: int = 1, signed: bool = False) -> Any:
+def residual(frames: Any, step: int = 1, signed: bool = False, *, out: Any = None) -> Any:
     """Subtract from every frame the frame ``step`` earlier.
 
     Parameters
@@ -47,10 +47,16 @@ def residual(frames: Any, step: int = 1, signed: bool = False) -> Any:
         raise ValueError(f"step must be a positive integer, got {step!r}")
     if frames.shape[0] <= step:
         raise ValueError(f"a residual with step {step} needs at least {step + 1} frames, got {frames.shape[0]}")
+    shape = (frames.shape[0] - int(step), *frames.shape[1:])
+    dtype = np.int16 if signed and frames.dtype == np.uint8 else frames.dtype
+    if out is not None and (
+        type(out) is not type(frames) or out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous
+    ):
+        raise ValueError(f"out must be a C-contiguous {shape} {np.dtype(dtype)} array like frames")
     if backend == "cuda":
         from .cuda.residual import residual_cuda
 
-        return residual_cuda(frames, int(step), signed)
+        return residual_cuda(frames, int(step), signed, out)
     from .cpu.residual import residual_cpu
 
-    return residual_cpu(frames, int(step), signed)
+    return residual_cpu(frames, int(step), signed, out)

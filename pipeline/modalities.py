@@ -26,24 +26,29 @@ class Modality:
         ``halo(step)``: how many frames before a chunk are needed to compute its first item. A video of T frames
         gives T - halo items.
     compute
-        ``compute(frames, step)``: from ``(T, H, W, 3)`` uint8, NumPy or CuPy, to ``(T - halo, H, W, channels)``.
+        ``compute(frames, step, out)``: from ``(T, H, W, 3)`` uint8, NumPy or CuPy, to ``(T - halo, H, W, channels)``,
+        written into ``out``, an array of the same kind.
     """
 
     name: str
     channels: int
     dtype: str
     halo: Callable[[int], int]
-    compute: Callable[[Any, int], Any]
+    compute: Callable[[Any, int, Any], None]
 
 
-def _residual(frames: Any, step: int) -> Any:
-    return residual(frames, step)
+def _rgb(frames: Any, step: int, out: Any) -> None:
+    out[:] = frames
+
+
+def _residual(frames: Any, step: int, out: Any) -> None:
+    residual(frames, step, out=out)
 
 
 MODALITIES = {
     modality.name: modality
     for modality in (
-        Modality(name="rgb", channels=3, dtype="uint8", halo=lambda step: 0, compute=lambda frames, step: frames),
+        Modality(name="rgb", channels=3, dtype="uint8", halo=lambda step: 0, compute=_rgb),
         Modality(name="residual", channels=3, dtype="uint8", halo=lambda step: step, compute=_residual),
     )
 }

@@ -253,8 +253,8 @@ def num_cores() -> int:
 
 
 def _threads(num_workers: int) -> int:
-    """Compression threads of a worker: the cores that the workers leave idle, at least one each."""
-    return max(1, min(8, num_cores() // num_workers))
+    """Compression threads of a worker: the cores that the workers leave idle. With none, it compresses by itself."""
+    return min(8, num_cores() // num_workers - 1) if num_cores() > num_workers else 0
 
 
 def finished_shards(cache: Path) -> set[int]:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .cache import DatasetSpec, ShardWriter, VideoEntry, VideoWriter, config_hash
 from .config import ExtractConfig
 from .decode import FrameSource, open_frames
-from .devices import to_host
+from .devices import concatenate, to_host
 from .errors import VideoError, VidprepError
 from .events import Advanced, Event, VideoFinished, VideoStarted
 from .modalities import Modality, get_modality
@@ -128,7 +129,14 @@ def extract_video(
 ) -> None:
     """Decode one video once and write all its modalities into ``out``."""
     config = task.config
-    source, note = open_frames(video.path, size=config.size, fps=config.fps, device=device, decoder=task.decoder)
+    source, note = open_frames(
+        video.path,
+        size=config.size,
+        fps=config.fps,
+        chunk_frames=config.chunk_frames,
+        device=device,
+        decoder=task.decoder,
+    )
     try:
         streams = [_ModalityStream(get_modality(name), config.step, out) for name in config.modalities]
         num_frames, pending, last_report = 0, 0, time.monotonic()
@@ -182,14 +190,11 @@ class _ModalityStream:
     def add(self, frames: Any) -> None:
         halo = self._halo
         if halo and self._tail is not None:
-            joined = _concatenate(self._tail, frames[:halo])
-            if len(joined) > halo:
-                self._write(self._modality.compute(joined, self._step))
-        if len(frames) > halo:
-            self._write(self._modality.compute(frames, self._step))
+            self._compute(concatenate(self._tail, frames[:halo]))
+        self._compute(frames)
         if halo:
             # of a chunk shorter than the halo, older frames are still needed
-            recent = frames if self._tail is None or len(frames) >= halo else _concatenate(self._tail, frames)
+            recent = frames if self._tail is None or len(frames) >= halo else concatenate(self._tail, frames)
             self._tail = recent[-halo:].copy()
 
     def check(self, num_frames: int) -> None:
@@ -201,30 +206,37 @@ class _ModalityStream:
                 f"and this video has {frames}",
             )
 
-    def _write(self, items: Any) -> None:
-        items = to_host(items)
+    def _compute(self, frames: Any) -> None:
+        """Compute the items of consecutive frames, straight into the chunks that are being filled."""
+        done, count = 0, len(frames) - self._halo
+        while done < count:
+            room = self._room(frames)
+            part = frames[done : done + len(room) + self._halo]
+            taken = len(part) - self._halo
+            if isinstance(frames, np.ndarray):
+                self._modality.compute(part, self._step, room[:taken])
+            else:
+                room[:taken] = to_host(self._on_device(part, taken))
+            self._out.advance(self._modality.name, taken)
+            done += taken
+
+    def _on_device(self, part: Any, count: int) -> Any:
+        import cupy
+
+        items = cupy.empty((count, *part.shape[1:3], self._modality.channels), self._modality.dtype)
+        self._modality.compute(part, self._step, items)
+        return items
+
+    def _room(self, frames: Any) -> NDArray[Any]:
         if not self._declared:
-            _, height, width, channels = items.shape
-            assert channels == self._modality.channels
-            assert items.dtype == np.dtype(self._modality.dtype)
             self._out.add_dataset(
                 DatasetSpec(
                     modality=self._modality.name,
-                    height=height,
-                    width=width,
-                    channels=channels,
+                    height=frames.shape[1],
+                    width=frames.shape[2],
+                    channels=self._modality.channels,
                     dtype=self._modality.dtype,
-                    scale_factor=None,
-                    add_offset=None,
                 )
             )
             self._declared = True
-        self._out.write(self._modality.name, items)
-
-
-def _concatenate(first: Any, second: Any) -> Any:
-    if isinstance(first, np.ndarray):
-        return np.concatenate((first, second))
-    import cupy
-
-    return cupy.concatenate((first, second))
+        return self._out.room(self._modality.name)

@@ -9,11 +9,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-def residual_cpu(frames: NDArray[Any], step: int, signed: bool) -> NDArray[Any]:
+def residual_cpu(frames: NDArray[Any], step: int, signed: bool, out: NDArray[Any] | None) -> NDArray[Any]:
     """See ``vidprep.kernels.residual``; arguments are already checked."""
     frames = np.ascontiguousarray(frames)
     shape = (frames.shape[0] - step, *frames.shape[1:])
-    out = np.empty(shape, np.int16 if signed and frames.dtype == np.uint8 else frames.dtype)
+    if out is None:
+        out = np.empty(shape, np.int16 if signed and frames.dtype == np.uint8 else frames.dtype)
     flat, shift = frames.reshape(-1), step * int(np.prod(shape[1:], dtype=np.int64))
     if frames.dtype == np.uint8:
         kernel = _signed_bytes if signed else _absolute_bytes

@@ -13,14 +13,14 @@ _BYTES_PER_THREAD = 16
 _MAX_BLOCKS = 16384  # several waves of the largest GPU; the kernel strides over the rest
 
 
-def residual_cuda(frames: Any, step: int, signed: bool) -> Any:
+def residual_cuda(frames: Any, step: int, signed: bool, out: Any = None) -> Any:
     """Compute ``vidprep.kernels.residual`` for a CuPy array, on the current stream.
 
     Parameters
     ----------
     frames
         ``(T, H, W, C)`` uint8 or float32, T > step; copied first if not C-contiguous.
-    step, signed
+    step, signed, out
         As in the public function, already checked.
 
     Returns
@@ -32,7 +32,8 @@ def residual_cuda(frames: Any, step: int, signed: bool) -> Any:
     with cupy.cuda.Device(frames.device):
         frames = cupy.ascontiguousarray(frames)
         defines, result_type = _specialisation(frames.dtype, signed)
-        result = cupy.empty((frames.shape[0] - step, *frames.shape[1:]), result_type)
+        shape = (frames.shape[0] - step, *frames.shape[1:])
+        result = cupy.empty(shape, result_type) if out is None else out
         if result.size:
             lag = step * (frames.size // frames.shape[0])
             blocks = min(-(-frames.nbytes // (_THREADS * _BYTES_PER_THREAD)), _MAX_BLOCKS)

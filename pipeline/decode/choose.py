@@ -10,8 +10,8 @@ from .size import FrameSize
 
 
 def open_frames(
-    path: Path, *, size: FrameSize, fps: Fraction | None, device: str, decoder: str
+    path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str, decoder: str
 ) -> tuple[FrameSource, str]:
     from .pyav import open_pyav
 
-    return open_pyav(path, size=size, fps=fps), ""
+    return open_pyav(path, size=size, fps=fps, chunk_frames=chunk_frames), ""

@@ -35,7 +35,8 @@ class FrameChunk:
     Parameters
     ----------
     frames
-        ``(T, H, W, 3)`` uint8 RGB, NumPy or CuPy, C-contiguous, T >= 1. Owned by the receiver.
+        ``(T, H, W, 3)`` uint8 RGB, NumPy or CuPy, C-contiguous, T >= 1. Valid until the next chunk is
+        asked for: a source may use its buffer again.
     start
         Index of the first frame among those delivered (after ``--fps`` picked some).
     times

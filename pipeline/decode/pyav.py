@@ -99,7 +99,9 @@ class PyavSource:
     def __iter__(self) -> Iterator[FrameChunk]:
         """Yield chunks until the end; ``VideoError`` if the video is damaged before it."""
         start = count = 0
-        frames, times = self._new_chunk()
+        # One buffer for all chunks: it stays in the cache, and leaves the decoder's pictures there too.
+        frames = np.empty((self._chunk_frames, *self._size, 3), np.uint8)
+        times = np.empty(self._chunk_frames)
         for picture, time in self._picked():
             if picture is None:  # shown once more
                 frames[count] = last
@@ -111,12 +113,8 @@ class PyavSource:
             if count == self._chunk_frames:
                 yield FrameChunk(frames=frames, start=start, times=times)
                 start, count = start + count, 0
-                frames, times = self._new_chunk()
         if count:
             yield FrameChunk(frames=frames[:count], start=start, times=times[:count])
-
-    def _new_chunk(self) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        return np.empty((self._chunk_frames, *self._size, 3), np.uint8), np.empty(self._chunk_frames)
 
     def _picked(self) -> Iterator[tuple[Any, float]]:
         """Yield ``(picture, time)``; ``(None, time)`` shows the picture before once more."""
