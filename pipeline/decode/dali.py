@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import VideoError
 from .dali_feed import Part, parts
-from .dali_lane import Lane, LaneKind, lanes, require_dali
+from .dali_lane import Lane, LaneKind, lanes, on_device, require_dali
 from .dali_support import can_take, matrix_correction, shares_decoder
 from .demux import StreamScan, scan
 from .frames import FrameChunk, StreamInfo
@@ -252,14 +251,13 @@ class _Chunk:
     """
 
     def __init__(self, capacity: int, size: tuple[int, int], device: str) -> None:
-        self._place: Any = nullcontext()
+        self._device = device
         self._xp: Any = np
         if device != "cpu":
             import cupy
 
             self._xp = cupy
-            self._place = cupy.cuda.Device(int(device.partition(":")[2] or 0))
-        with self._place:
+        with on_device(device):
             self._frames = self._xp.empty((capacity, *size, 3), np.uint8)
         self._capacity = capacity
         self.count = 0
@@ -270,7 +268,7 @@ class _Chunk:
 
     def append(self, frames: Any, indices: NDArray[np.int64]) -> None:
         """Copy ``frames[indices]`` in; indices do not decrease, and mostly are consecutive."""
-        with self._place:
+        with on_device(self._device):
             target = self._frames[self.count : self.count + len(indices)]
             if indices[-1] - indices[0] == len(indices) - 1 and np.all(np.diff(indices) == 1):
                 target[...] = frames[indices[0] : indices[-1] + 1]

@@ -122,7 +122,8 @@ def _fit_for_cut(ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return where all packets before are displayed before, and all after are displayed after."""
     places = np.arange(len(ranks))
     before = np.maximum.accumulate(np.concatenate(([-1], ranks[:-1])))
-    return np.logical_and(before == places - 1, ranks == places)
+    fit: NDArray[np.bool_] = (before == places - 1) & (ranks == places)
+    return fit
 
 
 def _starts_afresh(packet: Any, codec: str) -> bool:

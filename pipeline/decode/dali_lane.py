@@ -14,7 +14,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,6 @@ class Lane:
     def __init__(self, kind: LaneKind) -> None:
         self.kind = kind
         self._pipe: Any = _build(kind)
-        self._fed: Any = None  # DALI reads our bytes where they are, until the file's last window
         self._size = np.empty(2, np.float32)
         self._matrix: Any = None
         self._kept: Any = None
@@ -79,7 +78,7 @@ class Lane:
         Parameters
         ----------
         data
-            ``(bytes,)`` uint8.
+            ``(bytes,)`` uint8; copied.
         size
             ``(height, width)`` of the frames to give, before rotation.
         matrix
@@ -87,7 +86,7 @@ class Lane:
         """
         assert not self.pending
         assert (matrix is not None) == self.kind.recolour
-        self._fed, self._size, self._matrix = data, np.array(size, np.float32), matrix
+        self._size, self._matrix = np.array(size, np.float32), matrix
         with _dali_errors(self):
             self._pipe.feed_input("video", [data])
 
@@ -114,7 +113,7 @@ class Lane:
         """
         assert self.pending
         self.pending = False
-        with _dali_errors(self):
+        with _dali_errors(self), on_device(self.kind.device):
             # Without a stream DALI returns when the outputs are ready, so that any stream may read them.
             frames, shapes = self._pipe.share_outputs()
             frames = frames[0]
@@ -138,7 +137,8 @@ class Lane:
         if self.kind.device != "cpu":
             import cupy
 
-            self._kept = (frames, cupy.cuda.get_current_stream().record())
+            with on_device(self.kind.device):
+                self._kept = (frames, cupy.cuda.get_current_stream().record())
         with _dali_errors(self):
             self._pipe.release_outputs()
 
@@ -154,7 +154,6 @@ class Lane:
         self._forget()
         pipe, self._pipe, self.pending, self.healthy = self._pipe, None, False, False
         del pipe  # the last reference: DALI stops its threads and frees its memory
-        self._fed = None
 
 
 class LanePool:
@@ -162,13 +161,16 @@ class LanePool:
 
     def __init__(self) -> None:
         self._idle: dict[LaneKind, list[Lane]] = defaultdict(list)
+        self._inherited: list[Any] = []
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
     def take(self, kind: LaneKind) -> Lane:
         """Return an idle lane, or a new one."""
         with self._lock:
-            if self._pid != os.getpid():  # after a fork the parent's pipelines have no threads here
+            if self._pid != os.getpid():
+                # After a fork the parent's pipelines have no threads here: to use one, or to destroy it, would hang.
+                self._inherited.append(self._idle)
                 self._idle, self._pid = defaultdict(list), os.getpid()
             if self._idle[kind]:
                 return self._idle[kind].pop()
@@ -185,6 +187,8 @@ class LanePool:
 
     def close(self) -> None:
         """Destroy all idle lanes."""
+        if self._pid != os.getpid():
+            return
         with self._lock:
             lanes = [lane for idle in self._idle.values() for lane in idle]
             self._idle.clear()
@@ -194,6 +198,16 @@ class LanePool:
 
 lanes = LanePool()
 atexit.register(lanes.close)  # DALI's threads must end before the interpreter does
+
+
+def on_device(device: str) -> AbstractContextManager[Any]:
+    """Return a context in which CuPy works on ``device``; nothing for ``cpu``."""
+    if device == "cpu":
+        return nullcontext()
+    import cupy
+
+    context: AbstractContextManager[Any] = cupy.cuda.Device(_device_id(device))
+    return context
 
 
 def require_dali(device: str) -> None:
@@ -213,19 +227,22 @@ def require_dali(device: str) -> None:
             ) from error
 
 
+def _device_id(device: str) -> int:
+    return int(device.partition(":")[2] or 0)
+
+
 def _build(kind: LaneKind) -> Any:
     require_dali(kind.device)
-    from nvidia import dali
+    import nvidia.dali
 
-    fn: Any = dali.fn  # its annotations do not know that fn.resize of one input gives one output
-    types: Any = dali.types
-    make: Any = dali.Pipeline
+    dali: Any = nvidia.dali  # its annotations do not know that fn.resize of one input gives one output
+    fn, types = dali.fn, dali.types
     on_gpu = kind.device != "cpu"
     with _dali_errors():
-        pipe = make(
+        pipe = dali.Pipeline(
             batch_size=1,
             num_threads=kind.num_threads,
-            device_id=int(kind.device.partition(":")[2] or 0) if on_gpu else None,
+            device_id=_device_id(kind.device) if on_gpu else None,
             prefetch_queue_depth=1,  # one window ahead: scheduled as soon as the one before is copied
             exec_dynamic=True,  # `release` relies on it
             seed=0,
@@ -237,7 +254,6 @@ def _build(kind: LaneKind) -> Any:
                 device="mixed" if on_gpu else "cpu",
                 sequence_length=kind.window,
                 last_sequence_policy="partial",
-                no_copy=True,
                 **affinity,
             )
             # The triangle filter, widened when shrinking: the same as kernels/yuv.py.
