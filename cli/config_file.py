@@ -39,7 +39,7 @@ def read_config(ctx: click.Context, param: click.Parameter, value: str | None) -
         for option in parameter.opts
         if option.startswith("--")
     }
-    unknown = sorted(set(key.replace("_", "-") for key in values) - set(allowed))
+    unknown = sorted({key.replace("_", "-") for key in values} - set(allowed))
     if unknown:
         raise UsageError(f"the config {value} has no use for {unknown[0]!r}: allowed are {', '.join(sorted(allowed))}")
     defaults: dict[str, Any] = {}

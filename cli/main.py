@@ -55,8 +55,8 @@ class _LazyGroup(click.Group):
         except KeyboardInterrupt:
             message, status = "interrupted", EXIT_INTERRUPTED
         except Exception as error:
-            message = f"unexpected {type(error).__name__} ({error}); vidprep --debug {ctx.invoked_subcommand} ... says where"
-            status = EXIT_TROUBLE
+            again = f"vidprep --debug {ctx.invoked_subcommand}"
+            message, status = f"unexpected {type(error).__name__} ({error}); {again} ... says where", EXIT_TROUBLE
         if ctx.params["debug"]:
             traceback.print_exc()
         _say(message)
