@@ -22,6 +22,8 @@ from .format import INDEX_NAME
 from .sealed import table_metadata
 from .sidecar import CHUNK_COLUMNS, SCHEMA, check_version
 
+# Text columns that say the same in most rows: kept as numbers.
+_FEW_VALUES = [field.name for field in SCHEMA if pa.types.is_string(field.type) and field.name != "video"]
 _MATCHES_TRIED = 5000  # ids compared for "did you mean": more would make a typo take seconds
 
 
@@ -114,7 +116,8 @@ class IndexTable:
     def dataset(self, row: int) -> DatasetRow:
         """The dataset of one row."""
         numbers = self._numbers
-        first, last = self._chunk_starts[row], self._chunk_starts[row + 1]
+        chunks = self._chunks
+        first, last = chunks.starts[row], chunks.starts[row + 1]
         scale, offset = float(numbers["scale_factor"][row]), float(numbers["add_offset"][row])
         return DatasetRow(
             row=row,
@@ -126,13 +129,13 @@ class IndexTable:
             add_offset=None if np.isnan(offset) else offset,
             chunk_frames=int(numbers["chunk_frames"][row]),
             codec=self._codecs[self._codec_codes[row]],
-            chunk_offsets=self._chunk_offsets[first:last],
-            chunk_sizes=self._chunk_sizes[first:last],
+            chunk_offsets=chunks.offsets[first:last],
+            chunk_sizes=chunks.sizes[first:last],
         )
 
     def chunk_checksums(self, row: int) -> NDArray[np.uint64]:
         """XXH64 of each chunk of a row."""
-        return self._chunk_checksums[self._chunk_starts[row] : self._chunk_starts[row + 1]]
+        return self._chunk_checksums[self._chunks.starts[row] : self._chunks.starts[row + 1]]
 
     @cached_property
     def _numbers(self) -> dict[str, NDArray[Any]]:
@@ -156,22 +159,14 @@ class IndexTable:
         return self._coded("codec")[1]
 
     @cached_property
-    def _chunks(self) -> pa.Table:
-        return self._read(["chunk_offsets", "chunk_sizes"])
-
-    @cached_property
-    def _chunk_starts(self) -> NDArray[np.int64]:
-        """Position of each row's first chunk in the flat chunk arrays, and the total at the end."""
-        lengths = pc.list_value_length(self._chunks.column("chunk_sizes")).to_numpy()
-        return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-
-    @cached_property
-    def _chunk_offsets(self) -> NDArray[np.uint64]:
-        return _flat(self._chunks.column("chunk_offsets"))
-
-    @cached_property
-    def _chunk_sizes(self) -> NDArray[np.uint32]:
-        return _flat(self._chunks.column("chunk_sizes"))
+    def _chunks(self) -> _Chunks:
+        table = self._read(["chunk_offsets", "chunk_sizes"])
+        lengths = pc.list_value_length(table.column("chunk_sizes")).to_numpy()
+        return _Chunks(
+            starts=np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))),
+            offsets=_flat(table.column("chunk_offsets")),
+            sizes=_flat(table.column("chunk_sizes")),
+        )
 
     @cached_property
     def _chunk_checksums(self) -> NDArray[np.uint64]:
@@ -179,7 +174,9 @@ class IndexTable:
 
     def _read(self, columns: list[str]) -> pa.Table:
         try:
-            return pq.read_table(self._path, columns=columns, page_checksum_verification=True)
+            return pq.read_table(
+                self._path, columns=columns, read_dictionary=_FEW_VALUES, page_checksum_verification=True
+            )
         except FileNotFoundError:
             raise CacheError(f"{self._path} is missing, {self._hint}") from None
         except (OSError, pa.ArrowException) as error:
@@ -190,7 +187,7 @@ class IndexTable:
         return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
 
     def _coded(self, name: str) -> tuple[list[str], NDArray[np.int32]]:
-        coded = self._array(name).dictionary_encode()
+        coded = self._table.column(name).unify_dictionaries().combine_chunks()
         return coded.dictionary.to_pylist(), coded.indices.to_numpy()
 
     def _unknown(self, video_id: str) -> str:
@@ -200,6 +197,15 @@ class IndexTable:
         matches = get_close_matches(video_id, candidates, n=3, cutoff=0.4)
         meant = f"did you mean {' or '.join(map(repr, matches))}?" if matches else "ids are listed by `Cache.videos`."
         return f"no video of this cache is called {video_id!r}: {meant}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chunks:
+    """Chunks of all rows, flat: row ``i`` has those from ``starts[i]`` to ``starts[i + 1]``."""
+
+    starts: NDArray[np.int64]
+    offsets: NDArray[np.uint64]
+    sizes: NDArray[np.uint32]
 
 
 class _StringColumn:
