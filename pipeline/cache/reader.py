@@ -237,7 +237,7 @@ class Cache:
         for index, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
             data = self._scratch.compressed(size)
             if not read_exactly(shard.fd, data, offset):
-                raise _DamagedChunk(first + index, "the file ends before it does")
+                raise _DamagedChunk(first + index, "its bytes are not there")
             yield first + index, data
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from .checksum import xxh64
 
 
 def chunk_checksums(fd: int, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> Iterator[int | None]:
-    """XXH64 of each chunk as it is on disk; None for one that the file is too short for."""
+    """XXH64 of each chunk as it is on disk; None for one that cannot be read."""
     buffer = np.empty(int(sizes.max(initial=0)), np.uint8)
     for offset, size in zip(offsets.tolist(), sizes.tolist(), strict=True):
         chunk = buffer[:size]
@@ -25,7 +26,7 @@ def outside_checksum(fd: int, file_size: int, offsets: NDArray[np.uint64], sizes
     Returns
     -------
     int or None
-        None if the chunks overlap, or reach beyond the file.
+        None if the chunks overlap, or bytes cannot be read.
     """
     order = np.argsort(offsets, kind="stable")
     starts = offsets[order].astype(np.int64)
@@ -44,10 +45,15 @@ def outside_checksum(fd: int, file_size: int, offsets: NDArray[np.uint64], sizes
 
 
 def read_exactly(fd: int, buffer: NDArray[np.uint8], offset: int) -> bool:
-    """Fill ``buffer`` from ``offset``; False if the file ends before."""
+    """Fill ``buffer`` from ``offset``; False if the file ends before, or the disk cannot read it."""
     done = 0
     while done < buffer.size:
-        count = os.preadv(fd, [buffer[done:].data], offset + done)
+        try:
+            count = os.preadv(fd, [buffer[done:].data], offset + done)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False
         if count == 0:
             return False
         done += count

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from .atomic import output_error, write_all
+from ..errors import OutputError
+from .atomic import write_all
 from .codecs import Buffer
 
 MEMORY_BYTES = 32 << 20
@@ -25,12 +27,17 @@ class Spool:
     ----------
     folder
         Where the file goes when memory is used up. It has no name, so it vanishes with the process.
+    explain
+        Turns an error of that file into the one to raise.
     memory_bytes
         Memory to use; only the part that is ever filled becomes resident.
     """
 
-    def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(
+        self, folder: Path, explain: Callable[[OSError], OutputError], memory_bytes: int = MEMORY_BYTES
+    ) -> None:
         self._folder = folder
+        self._explain = explain
         self._memory = np.empty(memory_bytes, np.uint8)
         self._memory_used = 0
         self._fd: int | None = None
@@ -55,7 +62,7 @@ class Spool:
                 self._fd = _nameless_file(self._folder)
             write_all(self._fd, data.data, self._file_used)
         except OSError as error:
-            raise output_error(error, self._folder / "temporary file", needed=data.size) from error
+            raise self._explain(error) from error
         address = self._memory.size + self._file_used
         self._file_used += data.size
         return address

@@ -158,6 +158,8 @@ class _Verification:
         path = shard_path(self._cache, shard)
         if not has_file:
             self._note("shard", f"{path} is missing", shard)
+        elif not os.access(path, os.R_OK):
+            self._note("shard", f"{path} cannot be read; check its permissions", shard)
         elif path.stat().st_size != info.file_size:
             self._note("shard", f"{path} has {path.stat().st_size} bytes instead of {info.file_size}", shard)
         else:
@@ -250,15 +252,16 @@ class _Dataset:
 
 def _check_chunks(path: Path, shard: int, datasets: tuple[_Dataset, ...]) -> _Checked:
     damage: list[Damage] = []
-    with _opened(path) as fd:
+    with path.open("rb", buffering=0) as file:
         for dataset in datasets:
-            found = chunk_checksums(fd, dataset.offsets, dataset.sizes)
+            found = chunk_checksums(file.fileno(), dataset.offsets, dataset.sizes)
             for chunk, (expected, actual) in enumerate(zip(dataset.checksums.tolist(), found, strict=True)):
                 if actual != expected:
+                    what = "cannot be read" if actual is None else "has other bytes than were written"
                     damage.append(
                         Damage(
                             kind="chunk",
-                            detail=f"{path} has other bytes than were written",
+                            detail=f"{path} {what}",
                             shard=shard,
                             video=dataset.video,
                             modality=dataset.modality,
@@ -273,29 +276,15 @@ def _check_chunks(path: Path, shard: int, datasets: tuple[_Dataset, ...]) -> _Ch
 
 
 def _check_outside(path: Path, info: ShardInfo, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> _Checked:
-    with _opened(path) as fd:
-        same = outside_checksum(fd, info.file_size, offsets, sizes) == info.outside_checksum
-    damage = Damage(
-        kind="shard", detail=f"the HDF5 structures of {path} have other bytes than were written", shard=info.shard
-    )
+    with path.open("rb", buffering=0) as file:
+        same = outside_checksum(file.fileno(), info.file_size, offsets, sizes) == info.outside_checksum
+    detail = f"the HDF5 structures of {path} have other bytes than were written"
+    damage = Damage(kind="shard", detail=detail, shard=info.shard)
     return _Checked(
         damage=() if same else (damage,),
         num_chunks=0,
         num_bytes=info.file_size - int(sizes.sum(dtype=np.int64)),
     )
-
-
-class _opened:
-    """An open file descriptor for the length of a block."""
-
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __enter__(self) -> int:
-        return self._fd
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
 
 
 def _array(cell: pa.ListScalar) -> NDArray[Any]:

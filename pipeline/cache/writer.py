@@ -100,14 +100,16 @@ class ShardWriter:
             self._fd = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise self._error(error) from error
-        self._resources.callback(self._release)
-        self._spool = self._resources.enter_context(Spool(self._path.parent))
-        self._executor = None
-        if self._threads:
-            self._executor = self._resources.enter_context(ThreadPoolExecutor(self._threads, "compress"))
-        self._file = Hdf5File(self._fd, create=True)
-        self._resources.callback(self._file.close)
-        self._file.set_attributes("/", {"vidprep_format": FORMAT_VERSION, "config_hash": self._config_hash})
+        with ExitStack() as resources:
+            resources.callback(self._release)
+            self._spool = resources.enter_context(Spool(self._path.parent, self._error))
+            self._executor = None
+            if self._threads:
+                self._executor = resources.enter_context(ThreadPoolExecutor(self._threads, "compress"))
+            self._file = Hdf5File(self._fd, create=True)
+            resources.callback(self._file.close)
+            self._file.set_attributes("/", {"vidprep_format": FORMAT_VERSION, "config_hash": self._config_hash})
+            self._resources = resources.pop_all()
         return self
 
     def __exit__(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -232,3 +234,17 @@ def test_temporary_files_are_leftovers_and_no_damage(make_cache: Make) -> None:
     report = verify(path)
     assert report.ok
     assert sorted(report.leftovers) == sorted(path / name for name in names)
+
+
+def test_a_disk_that_cannot_read_is_damage(make_cache: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_cache().path
+
+    def broken(fd: int, buffers: Any, offset: int) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", broken)
+    report = verify(path)
+    assert report.damaged_shards == (0, 1)
+    assert {damage.kind for damage in report.damage} == {"chunk", "shard"}
+    with pytest.raises(CacheError, match=r"chunk 0 of residual of .* cannot be read"):
+        Cache(path).read("v_3.avi", "residual")

@@ -312,7 +312,10 @@ def test_a_file_size_limit_does_not_break_hdf5(tmp_path: Path, limit: int) -> No
 
 
 def test_a_file_size_limit_met_by_the_spool(tmp_path: Path) -> None:
-    assert "REFUSED: cannot write" in run_script(tmp_path, 100_000, memory=1000)
+    output = run_script(tmp_path, 100_000, memory=1000)
+    assert "REFUSED: cannot write" in output
+    assert "shard-00000.h5" in output
+    assert "MB more are needed" in output
     assert files_of(tmp_path) == {}
 
 
