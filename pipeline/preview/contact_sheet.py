@@ -1,0 +1,121 @@
+"""The contact sheet: a few videos, each with evenly spaced frames as columns and a line per modality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .canvas import Canvas, Colour, Picture, fit
+from .lettering import shorten, text_width
+from .render import get_renderer
+from .selection import View, evenly
+
+if TYPE_CHECKING:
+    from ..cache import Cache
+
+BACKGROUND: Colour = (17, 19, 24)
+_RULE: Colour = (44, 49, 60)
+_TEXT: Colour = (236, 239, 244)
+_QUIET: Colour = (146, 154, 170)
+_CHIP: Colour = (38, 58, 84)
+_CHIP_TEXT: Colour = (158, 203, 255)
+
+_COLUMNS = 6
+_CELL_HEIGHT = 128  # the default size of a cache's frames: shown pixel by pixel
+_CELL_WIDTHS = (96, 240)
+_MARGIN, _GAP, _RADIUS = 28, 8, 6
+_TITLE_SIZE, _NAME_SIZE, _SIZE = 19, 13, 10.5  # heights of capitals
+_HEADER, _CAPTION_LINE = 90, 21
+_VIDEO_HEADER, _FRAME_LINE, _VIDEO_GAP = 44, 22, 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """One video: the frames of its columns and the size of its cells."""
+
+    view: View
+    frames: list[int]
+    cell: tuple[int, int]
+
+    @property
+    def height(self) -> int:
+        return _VIDEO_HEADER + _FRAME_LINE + len(self.view.modalities) * (self.cell[0] + _GAP)
+
+    @property
+    def width(self) -> int:
+        return len(self.frames) * (self.cell[1] + _GAP) - _GAP
+
+
+def contact_sheet(cache: Cache, views: list[View]) -> Picture:
+    """Paint the sheet.
+
+    Returns
+    -------
+    ``(H, W, 3)`` uint8 RGB.
+    """
+    blocks = [_Block(view=view, frames=evenly(view.frames, _COLUMNS), cell=_cell_size(view)) for view in views]
+    modalities = list(dict.fromkeys(name for view in views for name in view.modalities))
+    label_width = round(max(text_width(name, _NAME_SIZE) for name in modalities)) + 18
+    captions = [f"{name}: {get_renderer(name).caption}" for name in modalities]
+    header = _HEADER + _CAPTION_LINE * len(captions)
+    width = max(720, label_width + max(block.width for block in blocks)) + 2 * _MARGIN
+    height = header + sum(block.height + _VIDEO_GAP for block in blocks) + _MARGIN - _VIDEO_GAP
+    canvas = Canvas.blank(height, width, BACKGROUND)
+    _paint_header(canvas, cache, captions)
+    y = header
+    for block in blocks:
+        _paint_block(canvas, cache, block, y, _MARGIN + label_width)
+        y += block.height + _VIDEO_GAP
+    return canvas.pixels
+
+
+def _cell_size(view: View) -> tuple[int, int]:
+    """Size of the pictures of a video: a fixed height, and the shape of its first modality."""
+    stored = view.video.modalities[view.modalities[0]]
+    low, high = _CELL_WIDTHS
+    return _CELL_HEIGHT, min(high, max(low, round(_CELL_HEIGHT * stored.width / stored.height)))
+
+
+def _paint_header(canvas: Canvas, cache: Cache, captions: list[str]) -> None:
+    room = canvas.pixels.shape[1] - 2 * _MARGIN
+    title = shorten(cache.path.resolve().name or "cache", _TITLE_SIZE, room / 2)
+    canvas.text(52, _MARGIN, title, size=_TITLE_SIZE, colour=_TEXT, bold=True)
+    step = int(cache.header.config["step"])
+    facts = [
+        f"{len(cache):,} video{'' if len(cache) == 1 else 's'}",
+        *([f"{len(cache.classes):,} classes"] if len(cache.classes) > 1 else []),
+        f"step {step}",
+        f"codec {cache.header.config['codec']}",
+    ]
+    x = _MARGIN + text_width(title, _TITLE_SIZE) + 18
+    canvas.text(52, x, " \N{MIDDLE DOT} ".join(facts), size=_SIZE, colour=_QUIET)
+    for row, caption in enumerate(captions):
+        canvas.text(80 + _CAPTION_LINE * row, _MARGIN, caption, size=_SIZE, colour=_QUIET)
+
+
+def _paint_block(canvas: Canvas, cache: Cache, block: _Block, y: int, x: int) -> None:
+    view, (height, width) = block.view, block.cell
+    room = canvas.pixels.shape[1] - _MARGIN
+    canvas.bar(y, _MARGIN, 1, room - _MARGIN, _RULE)
+    line = y + 31
+    name = shorten(view.video.id, _NAME_SIZE, 0.5 * (room - _MARGIN))
+    canvas.text(line, _MARGIN, name, size=_NAME_SIZE, colour=_TEXT, bold=True)
+    pen = _MARGIN + text_width(name, _NAME_SIZE) + 14
+    if view.video.label:
+        label = shorten(view.video.label, _SIZE, 200)
+        chip = round(text_width(label, _SIZE)) + 18
+        canvas.bar(line - 17, round(pen), 24, chip, _CHIP, radius=12)
+        canvas.text(line - 1, pen + 9, label, size=_SIZE, colour=_CHIP_TEXT)
+        pen += chip + 14
+    canvas.text(line, pen, view.description(), size=_SIZE, colour=_QUIET)
+    y += _VIDEO_HEADER
+    for row, modality in enumerate(view.modalities):
+        top = y + row * (height + _GAP)
+        canvas.text(top + height // 2 + 5, _MARGIN, modality, size=_NAME_SIZE, colour=_TEXT)
+        for column, frame in enumerate(block.frames):
+            picture = view.pictures(cache, modality, frame, frame + 1)[0]
+            canvas.picture(top, x + column * (width + _GAP), fit(picture, height, width), radius=_RADIUS)
+    line = y + len(view.modalities) * (height + _GAP) + 10
+    for column, frame in enumerate(block.frames):
+        moment = shorten(view.moment(frame), _SIZE, width)
+        canvas.text(line, x + column * (width + _GAP) + 1, moment, size=_SIZE, colour=_QUIET)

@@ -1,0 +1,119 @@
+"""Which videos and frames are shown, and which item of each modality belongs to a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CacheError
+from .render import RENDERERS, render
+
+if TYPE_CHECKING:
+    from ..cache import Cache, VideoInfo
+
+_CANDIDATES = 4096  # videos looked at to find a few of each class, so that a huge cache answers at once
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A video with its modalities side by side in time.
+
+    Parameters
+    ----------
+    modalities
+        In the order of display.
+    frames
+        Numbers of the frames for which every modality has an item.
+    offsets
+        Item ``t`` of a modality belongs to frame ``t + offset``: the residual of step s at frame t+s shows what changed
+        since frame t.
+    """
+
+    video: VideoInfo
+    modalities: tuple[str, ...]
+    frames: range
+    offsets: Mapping[str, int]
+
+    @classmethod
+    def of(cls, video: VideoInfo) -> View:
+        order = list(RENDERERS)
+        modalities = sorted(video.modalities, key=lambda name: order.index(name) if name in order else len(order))
+        offsets = {name: video.num_frames - video.modalities[name].num_frames for name in modalities}
+        first, last = max(offsets.values()), video.num_frames
+        return cls(video=video, modalities=tuple(modalities), frames=range(first, last), offsets=offsets)
+
+    def pictures(self, cache: Cache, modality: str, start: int, stop: int) -> NDArray[np.uint8]:
+        """RGB pictures ``(stop - start, H, W, 3)`` that belong to the frames ``start`` to ``stop`` (excluded)."""
+        offset = self.offsets[modality]
+        stored = self.video.modalities[modality]
+        quantised = stored.scale_factor is not None
+        items: NDArray[Any] = cache.read(self.video.id, modality, start - offset, stop - offset, decode=quantised)
+        return render(modality, items)
+
+    def seconds(self, frame: int) -> float | None:
+        """When a frame is shown, as if frames were evenly spaced; ``None`` if the rate is unknown."""
+        return frame / self.video.fps if self.video.fps > 0 else None
+
+    def moment(self, frame: int) -> str:
+        """``frame 25 · 1.00 s``."""
+        seconds = self.seconds(frame)
+        return f"frame {frame}" if seconds is None else f"frame {frame} \N{MIDDLE DOT} {seconds:.2f} s"
+
+    def description(self) -> str:
+        """Number of frames, rate, and the file it was made from, in one line."""
+        video = self.video
+        rate = f" at {video.fps:.4g} fps" if video.fps > 0 else ""
+        turned = f", turned {video.source_rotation}\N{DEGREE SIGN}" if video.source_rotation else ""
+        source = f"{video.source_codec} {video.source_width}\N{MULTIPLICATION SIGN}{video.source_height}{turned}"
+        return f"{video.num_frames:,} frame{'' if video.num_frames == 1 else 's'}{rate}, from {source}"
+
+
+def choose_views(cache: Cache, video: str | None, *, limit: int) -> list[View]:
+    """Views of the video asked for or, by default, of up to ``limit`` videos, evenly chosen from all classes.
+
+    Raises
+    ------
+    UsageError
+        The cache has no such video.
+    CacheError
+        The cache has no video at all.
+    """
+    if video is not None:
+        return [View.of(cache.videos[video])]
+    if not len(cache):
+        raise CacheError(
+            f"there is nothing to see in {cache.path}: it holds no videos, and {len(cache.failures)} failed "
+            f"(see {cache.path / 'failures.csv'})"
+        )
+    candidates = evenly(list(cache.videos), _CANDIDATES)
+    labels = {id_: cache.videos[id_].label or "" for id_ in candidates}
+    return [View.of(cache.videos[id_]) for id_ in spread_over_classes(labels, limit)]
+
+
+def spread_over_classes(labels: Mapping[str, str], limit: int) -> list[str]:
+    """Choose up to ``limit`` ids, as many of each class as of any other (give or take one), in the order given."""
+    by_class: dict[str, list[str]] = {}
+    for id_, label in labels.items():
+        by_class.setdefault(label, []).append(id_)
+    classes = evenly(list(by_class), limit)
+    quota = dict.fromkeys(classes, 0)
+    left = min(limit, sum(len(by_class[label]) for label in classes))
+    while left:
+        for label in classes:
+            if left and quota[label] < len(by_class[label]):
+                quota[label] += 1
+                left -= 1
+    chosen = {id_ for label in classes for id_ in evenly(by_class[label], quota[label])}
+    return [id_ for id_ in labels if id_ in chosen]
+
+
+def evenly(items: Sequence[T], number: int) -> list[T]:
+    """Up to ``number`` of ``items``, evenly spaced, each from the middle of its share."""
+    if len(items) <= number:
+        return list(items)
+    return [items[(2 * i + 1) * len(items) // (2 * number)] for i in range(number)]
