@@ -2,13 +2,15 @@
 
 Resizing is separable with the triangle (linear) filter, widened by the scale when a picture shrinks, so that it does
 not alias; borders repeat the edge sample. Chroma is resampled straight from its own grid to the output grid, at its
-siting, so that no full-size RGB (nor full-size chroma) exists at any moment. The arithmetic is in integers, the same
-on every device, and every device gives the same bytes:
+siting, so that no full-size RGB (nor full-size chroma) exists at any moment.
 
-1. vertical:   ``v = min((sum_k wy[k] * plane[start_y + k] + half) >> (depth - 1), 2**15 - 1)``, weights of 14 bits
-   (the limit takes effect on the brightest samples of 16 bits alone, which round up);
-2. horizontal: ``h = (sum_k wx[k] * v[start_x + k] + 2**13) >> 14``, 15 bits;
-3. colour:     ``rgb = clip((matrix @ (h - offset) + 2**19) >> 20, 0, 255)``, coefficients of 13 bits.
+The arithmetic is in integers of 16 bits, twice as many to a vector register as of 32; every device gives the same
+bytes. Samples of ``depth`` bits are first shifted left to 16 bits; filter weights have 16 fractional bits.
+
+1. Each axis, vertical first: ``sum_k (w[k] * x[start + k]) >> 16``, plus half a unit for each tap of the table, for
+   what the shifts cut off; at most ``2**16 - 1``. A unit is 1/256 grey level. Filters of more than 8 taps, whose
+   weights are small, add whole products instead: ``(sum_k w[k] * x[start + k] + 2**15) >> 16``.
+2. Colour: ``clip((sum_j (c[i][j] * ((x[j] >> s[j]) - o[j])) >> 16) + b[i]) >> 5, 0, 255)``, see ``ColourTable``.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from numpy.typing import NDArray
 
 from ._backend import common_backend
 
-WEIGHT_BITS = 14
-SAMPLE_BITS = 15  # of resampled values; a sample of `depth` bits is scaled by 2**(15 - depth)
-MATRIX_BITS = 13
+WEIGHT_BITS = 16
+SAMPLE_BITS = 16  # of resampled values
+NARROW_TAPS = 8  # most taps of a filter that adds up truncated products
+RGB_BITS = 5  # fractional bits of mixed colours
 
 # Luma weights (Kr, Kb) of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance), and SMPTE 240M and FCC.
 _LUMA_WEIGHTS = {
@@ -84,7 +87,8 @@ class ResampleTable:
     starts
         ``(out_size,)`` int32; ``starts[i] + taps <= in_size`` wherever ``in_size >= taps``.
     weights
-        ``(out_size, taps)`` int32, rows sum to ``2**14``. Taps past ``counts[i]`` are zero.
+        ``(out_size, taps)`` int32, 0 to ``2**16 - 1``; rows sum to ``2**16``, or one less where a single tap has all.
+        Taps past ``counts[i]`` are zero.
     counts
         ``(out_size,)`` int32: how many taps of each row count.
     """
@@ -134,7 +138,7 @@ def resample_table(
         # Rounding the running sum makes rows sum to one exactly, so that flat areas stay flat, and carries each tap's
         # rounding error over to the next, so that a hundred taps are as exact as two.
         fixed = np.diff(np.rint(np.cumsum(folded) * 2**WEIGHT_BITS).astype(np.int64), prepend=0)
-        rows.append((row_start, fixed))
+        rows.append((row_start, np.minimum(fixed, 2**WEIGHT_BITS - 1)))
     width = max(len(fixed) for _, fixed in rows)
     starts = np.empty(out_size, np.int32)
     counts = np.empty(out_size, np.int32)
@@ -173,40 +177,65 @@ def chroma_shape(luma_shape: tuple[int, int], fmt: YuvFormat) -> tuple[int, int]
     return -(-luma_shape[0] >> shift_y), -(-luma_shape[1] >> shift_x)
 
 
-@lru_cache(maxsize=32)
-def colour_matrix(fmt: YuvFormat) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the ``(3, 3)`` int32 matrix (13-bit fractions) and ``(3,)`` int32 offsets (15-bit samples) of ``fmt``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColourTable:
+    """From three resampled planes to RGB, all int32 and read-only.
+
+    Parameters
+    ----------
+    shifts, offsets
+        ``(3,)``: plane ``j`` enters as ``(x[j] >> shifts[j]) - offsets[j]``, which fits 16 bits with a sign: luma with
+        7 fractional bits, chroma, which has a sign, with 8.
+    coefficients
+        ``(3, 3)``, ``[channel, plane]``: 14 fractional bits for planes shifted by 1, 13 for others, so that products
+        cut by 16 bits have 5 in either case.
+    biases
+        ``(3,)``: one half for rounding, and half a unit for each product that was cut.
+    """
+
+    shifts: NDArray[np.int32]
+    offsets: NDArray[np.int32]
+    coefficients: NDArray[np.int32]
+    biases: NDArray[np.int32]
+
+
+def colour_matrix(fmt: YuvFormat) -> NDArray[np.float64]:
+    """Return the ``(3, 3)`` float64 matrix from samples of ``fmt``, in 8-bit steps above their zeros, to RGB of 0..255.
 
     ITU-R BT.601/709/2020: ``R = Y + 2(1-Kr) Cr``, ``B = Y + 2(1-Kb) Cb``, ``G = (Y - Kr R - Kb B) / Kg``, with Y and
     C scaled from their range to 0..1 and -0.5..0.5.
     """
-    peak = 2**fmt.depth - 1
-    unit = 2 ** (fmt.depth - 8)  # one 8-bit step, in samples
-    if fmt.full_range:
-        luma_scale, chroma_scale, luma_zero = 255 * unit / peak, 255 * unit / peak, 0.0
-    else:
-        luma_scale, chroma_scale, luma_zero = 255 / 219, 255 / 224, 16.0 * unit
-    chroma_zero = 2.0 ** (fmt.depth - 1)
+    peak = (2**fmt.depth - 1) / 2 ** (fmt.depth - 8)
+    luma, chroma = (255 / peak, 255 / peak) if fmt.full_range else (255 / 219, 255 / 224)
     if fmt.matrix == "rgb":
-        matrix = np.eye(3) * luma_scale
-        zeros = np.full(3, luma_zero)
-    elif fmt.matrix == "gray":
-        matrix = np.zeros((3, 3))
-        matrix[:, 0] = luma_scale
-        zeros = np.array([luma_zero, 0.0, 0.0])
-    else:
-        kr, kb = _LUMA_WEIGHTS[fmt.matrix]
-        kg = 1.0 - kr - kb
-        cr, cb = 2 * (1 - kr) * chroma_scale, 2 * (1 - kb) * chroma_scale
-        matrix = np.array(
-            [[luma_scale, 0.0, cr], [luma_scale, -kb / kg * cb, -kr / kg * cr], [luma_scale, cb, 0.0]]
-        )
-        zeros = np.array([luma_zero, chroma_zero, chroma_zero])
-    fixed = np.rint(matrix * 2**MATRIX_BITS).astype(np.int32)
-    offsets = np.rint(zeros * 2 ** (SAMPLE_BITS - fmt.depth)).astype(np.int32)
-    fixed.setflags(write=False)
-    offsets.setflags(write=False)
-    return fixed, offsets
+        return np.eye(3) * luma
+    if fmt.matrix == "gray":
+        return np.array([[luma, 0.0, 0.0]] * 3)
+    kr, kb = _LUMA_WEIGHTS[fmt.matrix]
+    kg = 1.0 - kr - kb
+    cr, cb = 2 * (1 - kr) * chroma, 2 * (1 - kb) * chroma
+    return np.array([[luma, 0.0, cr], [luma, -kb / kg * cb, -kr / kg * cr], [luma, cb, 0.0]])
+
+
+@lru_cache(maxsize=32)
+def colour_table(fmt: YuvFormat) -> ColourTable:
+    """Return the integers with which pictures of ``fmt`` become RGB."""
+    luma_zero = 0.0 if fmt.full_range else 16.0
+    has_chroma = fmt.matrix not in ("rgb", "gray")
+    shifts = np.array([1, 0, 0] if has_chroma else [1, 1, 1])
+    zeros = np.array([luma_zero, 128.0, 128.0] if has_chroma else [luma_zero] * 3)
+    coefficients = np.rint(colour_matrix(fmt) * 2.0 ** (13 + shifts))
+    assert np.abs(coefficients).max() < 2**15, fmt
+    tables = {
+        "shifts": shifts,
+        "offsets": zeros * 2.0 ** (8 - shifts),
+        "coefficients": coefficients,
+        "biases": 2 ** (RGB_BITS - 1) + np.count_nonzero(coefficients, axis=1) // 2,
+    }
+    frozen = {name: np.ascontiguousarray(values, np.int32) for name, values in tables.items()}
+    for array in frozen.values():
+        array.setflags(write=False)
+    return ColourTable(**frozen)
 
 
 def yuv_to_rgb(y: Any, u: Any, v: Any, size: tuple[int, int], fmt: YuvFormat) -> Any:

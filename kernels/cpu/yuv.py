@@ -13,10 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..yuv import MATRIX_BITS, SAMPLE_BITS, WEIGHT_BITS, YuvFormat, colour_matrix, plane_tables
-from ._simd import LANES, filter_lanes, mix_lanes, transpose_8x8, transpose_16x16
-
-_RGB_SHIFT = MATRIX_BITS + SAMPLE_BITS - 8
+from ..yuv import NARROW_TAPS, RGB_BITS, SAMPLE_BITS, WEIGHT_BITS, YuvFormat, colour_table, plane_tables
+from ._simd import LANES, filter_narrow, filter_wide, mix_lanes, transpose_8x8, transpose_16x16
 
 
 def yuv_to_rgb_cpu(
@@ -50,17 +48,16 @@ class FrameConverter:
         luma_y, luma_x, chroma_y, chroma_x = plane_tables(luma_shape, size, fmt)
         self._vertical = (luma_y.starts, luma_y.weights, chroma_y.starts, chroma_y.weights)
         self._horizontal = (luma_x.starts, luma_x.weights, chroma_x.starts, chroma_x.weights)
-        self._matrix, offsets = colour_matrix(fmt)
-        self._biases = ((1 << (_RGB_SHIFT - 1)) - self._matrix @ offsets).astype(np.int32)
+        colours = colour_table(fmt)
+        self._colours = (colours.shifts, colours.offsets, colours.coefficients, colours.biases)
         shift_x = fmt.chroma_shift[0]
         self._widths = (luma_shape[1], -(-luma_shape[1] >> shift_x))
-        self._shift = fmt.depth - 1  # samples of `depth` bits and 14-bit weights to 15 bits
-        assert fmt.depth + WEIGHT_BITS - self._shift == SAMPLE_BITS
+        self._left = SAMPLE_BITS - fmt.depth
         span = _round_up(luma_shape[1], 8)
         out_w = size[1]
-        self._rows = np.zeros((LANES, span), np.int16)
-        self._columns = np.zeros((span, LANES), np.int16)
-        self._planes = np.zeros((3, out_w, LANES), np.int16)
+        self._rows = np.zeros((LANES, span), np.uint16)
+        self._columns = np.zeros((span, LANES), np.uint16)
+        self._planes = np.zeros((3, out_w, LANES), np.uint16)
         self._rgb = np.zeros((_round_up(out_w * 3, 16), LANES), np.uint8)
         self._lines = np.zeros((LANES, _round_up(out_w * 3, 16)), np.uint8)
 
@@ -77,7 +74,7 @@ class FrameConverter:
             C-contiguous ``(H, W, 3)`` uint8.
         """
         _convert(
-            y, u, v, out, self._widths, self._shift, self._vertical, self._horizontal, self._matrix, self._biases,
+            y, u, v, out, self._widths, self._left, self._vertical, self._horizontal, self._colours,
             self._rows, self._columns, self._planes, self._rgb, self._lines,
         )  # fmt: skip
 
@@ -87,49 +84,61 @@ def _round_up(value: int, multiple: int) -> int:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _filter_rows(plane, width, y0, count, starts, weights, shift, rows):  # type: ignore[no-untyped-def]
-    """Vertical pass of one tile: ``rows[r, x]`` = 15-bit samples of output row ``y0 + r``."""
+def _filter_rows(plane, width, y0, count, starts, weights, left, rows):  # type: ignore[no-untyped-def]
+    """Vertical pass of one tile: ``rows[r, x]`` = sample of output row ``y0 + r``."""
     stride, span, taps = plane.shape[1], rows.shape[1], weights.shape[1]
     for r in range(count):
-        first = starts[y0 + r] * stride
-        for x in range(0, width - LANES + 1, LANES):
-            filter_lanes(plane, first + x, stride, weights, (y0 + r) * taps, taps, shift, rows, r * span + x)
+        first, first_weight = starts[y0 + r] * stride, (y0 + r) * taps
         if width < LANES:
-            for x in range(width):
-                total = 1 << (shift - 1)
-                for k in range(taps):
-                    total += weights[y0 + r, k] * np.int64(plane[starts[y0 + r] + k, x])
-                rows[r, x] = min(total >> shift, (1 << SAMPLE_BITS) - 1)
-        elif width % LANES:  # the last lanes overlap those before: nothing past the plane is read
-            x = width - LANES
-            filter_lanes(plane, first + x, stride, weights, (y0 + r) * taps, taps, shift, rows, r * span + x)
+            _filter_few(plane, width, starts[y0 + r], weights[y0 + r], left, rows[r])
+            continue
+        for x0 in range(0, width, LANES):
+            x = min(x0, width - LANES)  # the last lanes overlap those before: nothing past the plane is read
+            if taps <= NARROW_TAPS:
+                filter_narrow(plane, first + x, stride, left, weights, first_weight, taps, rows, r * span + x)
+            else:
+                filter_wide(plane, first + x, stride, left, weights, first_weight, taps, rows, r * span + x)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _filter_few(plane, width, first, weights, left, row):  # type: ignore[no-untyped-def]
+    """Vertical pass of a row that is narrower than a vector."""
+    taps = weights.size
+    for x in range(width):
+        total = 0 if taps <= NARROW_TAPS else 1 << (WEIGHT_BITS - 1)
+        for k in range(taps):
+            product = weights[k] * (np.int64(plane[first + k, x]) << left)
+            total += product >> WEIGHT_BITS if taps <= NARROW_TAPS else product
+        total = total + taps // 2 if taps <= NARROW_TAPS else total >> WEIGHT_BITS
+        row[x] = min(total, (1 << SAMPLE_BITS) - 1)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _filter_columns(columns, starts, weights, planes, p):  # type: ignore[no-untyped-def]
-    """Horizontal pass of one transposed tile: ``planes[p, x, r]`` = 15-bit samples."""
-    taps = weights.shape[1]
-    width = planes.shape[1]
+    """Horizontal pass of one transposed tile: ``planes[p, x, r]``."""
+    taps, width = weights.shape[1], planes.shape[1]
     for x in range(width):
-        filter_lanes(
-            columns, starts[x] * LANES, LANES, weights, x * taps, taps, WEIGHT_BITS, planes, (p * width + x) * LANES
+        first, target = starts[x] * LANES, (p * width + x) * LANES
+        if taps <= NARROW_TAPS:
+            filter_narrow(columns, first, LANES, 0, weights, x * taps, taps, planes, target)
+        else:
+            filter_wide(columns, first, LANES, 0, weights, x * taps, taps, planes, target)
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _mix_colours(planes, colours, rgb):  # type: ignore[no-untyped-def]
+    """Colour pass of one transposed tile: ``rgb[3 x + c, r]``."""
+    width = planes.shape[1]
+    shifts, offsets, coefficients, biases = colours
+    for x in range(width):
+        mix_lanes(
+            planes, x * LANES, width * LANES, shifts, offsets, coefficients, biases, RGB_BITS, rgb, 3 * x * LANES
         )
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _mix_colours(planes, matrix, biases, rgb):  # type: ignore[no-untyped-def]
-    """Colour pass of one transposed tile: ``rgb[3 x + c, r]``."""
-    width = planes.shape[1]
-    for x in range(width):
-        for c in range(3):
-            mix_lanes(
-                planes, x * LANES, width * LANES, matrix, 3 * c, biases[c], _RGB_SHIFT, rgb, (3 * x + c) * LANES
-            )
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _convert(  # type: ignore[no-untyped-def]
-    y, u, v, out, widths, shift, vertical, horizontal, matrix, biases, rows, columns, planes, rgb, lines
+    y, u, v, out, widths, left, vertical, horizontal, colours, rows, columns, planes, rgb, lines
 ):
     out_h, out_w = out.shape[0], out.shape[1]
     luma_y, luma_wy, chroma_y, chroma_wy = vertical
@@ -141,9 +150,9 @@ def _convert(  # type: ignore[no-untyped-def]
             plane = y if p == 0 else (u if p == 1 else v)
             width = widths[0] if p == 0 else widths[1]
             if p == 0:
-                _filter_rows(plane, width, y0, count, luma_y, luma_wy, shift, rows)
+                _filter_rows(plane, width, y0, count, luma_y, luma_wy, left, rows)
             else:
-                _filter_rows(plane, width, y0, count, chroma_y, chroma_wy, shift, rows)
+                _filter_rows(plane, width, y0, count, chroma_y, chroma_wy, left, rows)
             for x in range(0, width, 8):
                 transpose_8x8(rows, x, span, columns, x * LANES, LANES)
                 transpose_8x8(rows, 8 * span + x, span, columns, x * LANES + 8, LANES)
@@ -151,7 +160,7 @@ def _convert(  # type: ignore[no-untyped-def]
                 _filter_columns(columns, luma_x, luma_wx, planes, p)
             else:
                 _filter_columns(columns, chroma_x, chroma_wx, planes, p)
-        _mix_colours(planes, matrix, biases, rgb)
+        _mix_colours(planes, colours, rgb)
         stride = lines.shape[1]
         for x in range(0, stride, 16):
             transpose_16x16(rgb, x * LANES, LANES, lines, x, stride)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..yuv import ResampleTable, YuvFormat, colour_matrix, plane_tables
+from ..yuv import SAMPLE_BITS, ResampleTable, YuvFormat, colour_table, plane_tables
 from .loader import load, require_cupy, upload
 
 _WARPS = 4  # of a block, as in yuv.cu
@@ -37,7 +37,7 @@ def yuv_to_rgb_cuda(y: Any, u: Any, v: Any, size: tuple[int, int], fmt: YuvForma
         colour, axes = _tables(cupy.cuda.Device().id, (luma_shape[0], luma_shape[1]), size, fmt)
         rgb = cupy.empty((num_frames, *size, 3), np.uint8)
         blocks = -(-(size[0] * -(-size[1] // _TILE)) // _WARPS)
-        sizes = (*luma_shape, *u.shape[1:], *size, fmt.depth)
+        sizes = (*luma_shape, *u.shape[1:], *size, SAMPLE_BITS - fmt.depth)
         kernel = load("yuv", {"SAMPLE": str(y.dtype)}).get_function("yuv_to_rgb")
         kernel(
             (blocks, min(num_frames, _MAX_GRID_Y)),
@@ -56,15 +56,17 @@ def _tables(
     Returns
     -------
     colour
-        ``(12,)`` int32: the matrix row by row, then the offsets.
+        ``(18,)`` int32: shifts, offsets, coefficients and biases of the ``ColourTable``.
     axes
         For luma y, luma x, chroma y, chroma x: the ``(1 + taps, out_size)`` int32 table that ``Axis`` of yuv.cu reads,
         and the number of taps.
     """
     del device  # part of the key only
-    matrix, offsets = colour_matrix(fmt)
+    colours = colour_table(fmt)
     axes = plane_tables(luma_shape, size, fmt)
-    colour = upload(np.concatenate([matrix.ravel(), offsets]))
+    colour = upload(
+        np.concatenate([colours.shifts, colours.offsets, colours.coefficients.ravel(), colours.biases])
+    )
     return colour, tuple(argument for axis in axes for argument in _axis_arguments(axis))
 
 

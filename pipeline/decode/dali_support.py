@@ -70,7 +70,7 @@ def matrix_correction(fmt: YuvFormat) -> NDArray[np.float32] | None:
     assumed = YuvFormat(matrix="bt601", full_range=fmt.full_range)
     if fmt.matrix == assumed.matrix:
         return None
-    true, wrong = colour_matrix(fmt)[0].astype(np.float64), colour_matrix(assumed)[0].astype(np.float64)
+    true, wrong = colour_matrix(fmt), colour_matrix(assumed)
     return np.asarray(true @ np.linalg.inv(wrong), np.float32)
 
 
