@@ -12,6 +12,9 @@ from typing import BinaryIO
 
 _SEGMENT = 0x18538067  # EBML ids
 _EBML_HEADER = 0x1A45DFA3
+_ISO_BOXES = frozenset(  # that stand at the top of a file (ISO/IEC 14496-12 and QuickTime)
+    b"ftyp styp moov mdat moof mfra sidx ssix free skip wide meta uuid udta pdin prft emsg pnot PICT junk".split()
+)
 
 
 def missing_bytes(path: Path) -> int:
@@ -41,7 +44,7 @@ def _iso_end(file: BinaryIO, size: int) -> int:
             length = int.from_bytes(header[8:16], "big")
         if length == 0:  # "to the end of the file"
             return size
-        if length < 8 or not header[4:8].isalnum():
+        if length < 8 or header[4:8] not in _ISO_BOXES:
             return size  # rubbish after the last box: FFmpeg ignores it too
         position += length
     return position

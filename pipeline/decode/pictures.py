@@ -64,6 +64,9 @@ def to_planar(frame: Any) -> Any:
     name = frame.format.name
     if name in _UNPACKED:
         return frame.reformat(format=_UNPACKED[name])
+    little_endian = f"{name.removesuffix('be')}le"
+    if name.endswith("be") and _PLANAR.fullmatch(little_endian):
+        return frame.reformat(format=little_endian)
     if frame.format.is_rgb or "pal" in name:
         if frame.format.components[0].bits < 8:  # RGB555 and the like: only on the way to rgb24 does white become 255
             frame = frame.reformat(format="rgb24")

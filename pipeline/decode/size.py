@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..errors import VideoError
+
 _LARGEST = 16384
+_MOST_PIXELS = 1 << 26  # 8192x8192: a chunk of such frames is 1.6 GB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +17,7 @@ class FrameSize:
     Raises
     ------
     ValueError
-        If neither or both are given, or a number is not between 1 and 16384.
+        If neither or both are given, a number is not between 1 and 16384, or the frames would have over 2**26 pixels.
     """
 
     height: int | None = None
@@ -28,15 +31,30 @@ class FrameSize:
         for value in (self.height, self.width, self.short_side):
             if value is not None and not 1 <= value <= _LARGEST:
                 raise ValueError(f"sizes must be between 1 and {_LARGEST} pixels, got {value}")
+        if self.height is not None and self.width is not None and self.height * self.width > _MOST_PIXELS:
+            raise ValueError(f"frames of {self.width}x{self.height} are too large: 8192x8192 is the most")
 
     def resolve(self, height: int, width: int) -> tuple[int, int]:
-        """Return the ``(height, width)`` of frames made from pictures of ``height`` x ``width``."""
+        """Return the ``(height, width)`` of frames made from pictures of ``height`` x ``width``.
+
+        Raises
+        ------
+        VideoError
+            If a video so long and narrow gives frames that are too large.
+        """
         if self.short_side is None:
             assert self.height is not None
             assert self.width is not None
             return self.height, self.width
         scale = self.short_side / min(height, width)
-        return max(1, round(height * scale)), max(1, round(width * scale))
+        resized = max(1, round(height * scale)), max(1, round(width * scale))
+        if max(resized) > _LARGEST or resized[0] * resized[1] > _MOST_PIXELS:
+            raise VideoError(
+                "open",
+                f"its {width}x{height} pixels would grow to {resized[1]}x{resized[0]} with a short side of "
+                f"{self.short_side}, and 8192x8192 is the most; --size gives a fixed shape",
+            )
+        return resized
 
     def __str__(self) -> str:
         return f"short side {self.short_side}" if self.short_side is not None else f"{self.width}x{self.height}"
