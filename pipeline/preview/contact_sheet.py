@@ -20,30 +20,38 @@ _QUIET: Colour = (146, 154, 170)
 _CHIP: Colour = (38, 58, 84)
 _CHIP_TEXT: Colour = (158, 203, 255)
 
-_COLUMNS = 6
+_WIDTH = 1072  # of a line of pictures: six of about the default size
+_LINES_OF_ONE = 3  # when there is but one video to show
 _CELL_HEIGHT = 128  # the default size of a cache's frames: shown pixel by pixel
 _CELL_WIDTHS = (96, 240)
 _MARGIN, _GAP, _RADIUS = 28, 8, 6
 _TITLE_SIZE, _NAME_SIZE, _SIZE = 19, 13, 10.5  # heights of capitals
 _HEADER, _CAPTION_LINE = 90, 21
-_VIDEO_HEADER, _FRAME_LINE, _VIDEO_GAP = 44, 22, 24
+_VIDEO_HEADER, _FRAME_LINE, _LINE_GAP, _VIDEO_GAP = 44, 18, 12, 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Block:
-    """One video: the frames of its columns and the size of its cells."""
+    """One video: the frames of its columns, line by line, and the size of its cells."""
 
     view: View
-    frames: list[int]
+    lines: list[list[int]]
     cell: tuple[int, int]
+
+    @classmethod
+    def of(cls, view: View, max_lines: int) -> _Block:
+        cell = _cell_size(view)
+        columns = (_WIDTH + _GAP) // (cell[1] + _GAP)
+        frames = evenly(view.frames, columns * max_lines)
+        return cls(view=view, lines=[frames[i : i + columns] for i in range(0, len(frames), columns)], cell=cell)
+
+    @property
+    def line_height(self) -> int:
+        return len(self.view.modalities) * (self.cell[0] + _GAP) + _FRAME_LINE
 
     @property
     def height(self) -> int:
-        return _VIDEO_HEADER + _FRAME_LINE + len(self.view.modalities) * (self.cell[0] + _GAP)
-
-    @property
-    def width(self) -> int:
-        return len(self.frames) * (self.cell[1] + _GAP) - _GAP
+        return _VIDEO_HEADER + len(self.lines) * (self.line_height + _LINE_GAP) - _LINE_GAP
 
 
 def contact_sheet(cache: Cache, views: list[View]) -> Picture:
@@ -53,12 +61,12 @@ def contact_sheet(cache: Cache, views: list[View]) -> Picture:
     -------
     ``(H, W, 3)`` uint8 RGB.
     """
-    blocks = [_Block(view=view, frames=evenly(view.frames, _COLUMNS), cell=_cell_size(view)) for view in views]
+    blocks = [_Block.of(view, _LINES_OF_ONE if len(views) == 1 else 1) for view in views]
     modalities = list(dict.fromkeys(name for view in views for name in view.modalities))
     label_width = round(max(text_width(name, _NAME_SIZE) for name in modalities)) + 18
     captions = [f"{name}: {get_renderer(name).caption}" for name in modalities]
     header = _HEADER + _CAPTION_LINE * len(captions)
-    width = max(720, label_width + max(block.width for block in blocks)) + 2 * _MARGIN
+    width = label_width + _WIDTH + 2 * _MARGIN
     height = header + sum(block.height + _VIDEO_GAP for block in blocks) + _MARGIN - _VIDEO_GAP
     canvas = Canvas.blank(height, width, BACKGROUND)
     _paint_header(canvas, cache, captions)
@@ -94,7 +102,7 @@ def _paint_header(canvas: Canvas, cache: Cache, captions: list[str]) -> None:
 
 
 def _paint_block(canvas: Canvas, cache: Cache, block: _Block, y: int, x: int) -> None:
-    view, (height, width) = block.view, block.cell
+    view = block.view
     room = canvas.pixels.shape[1] - _MARGIN
     canvas.bar(y, _MARGIN, 1, room - _MARGIN, _RULE)
     line = y + 31
@@ -109,13 +117,19 @@ def _paint_block(canvas: Canvas, cache: Cache, block: _Block, y: int, x: int) ->
         pen += chip + 14
     canvas.text(line, pen, view.description(), size=_SIZE, colour=_QUIET)
     y += _VIDEO_HEADER
+    for index, frames in enumerate(block.lines):
+        _paint_line(canvas, cache, block, frames, y + index * (block.line_height + _LINE_GAP), x)
+
+
+def _paint_line(canvas: Canvas, cache: Cache, block: _Block, frames: list[int], y: int, x: int) -> None:
+    view, (height, width) = block.view, block.cell
+    columns = [x + column * (width + _GAP) for column in range(len(frames))]
     for row, modality in enumerate(view.modalities):
         top = y + row * (height + _GAP)
         canvas.text(top + height // 2 + 5, _MARGIN, modality, size=_NAME_SIZE, colour=_TEXT)
-        for column, frame in enumerate(block.frames):
+        for column, frame in zip(columns, frames, strict=True):
             picture = view.pictures(cache, modality, frame, frame + 1)[0]
-            canvas.picture(top, x + column * (width + _GAP), fit(picture, height, width), radius=_RADIUS)
-    line = y + len(view.modalities) * (height + _GAP) + 10
-    for column, frame in enumerate(block.frames):
-        moment = shorten(view.moment(frame), _SIZE, width)
-        canvas.text(line, x + column * (width + _GAP) + 1, moment, size=_SIZE, colour=_QUIET)
+            canvas.picture(top, column, fit(picture, height, width), radius=_RADIUS)
+    baseline = y + len(view.modalities) * (height + _GAP) + 10
+    for column, frame in zip(columns, frames, strict=True):
+        canvas.text(baseline, column + 1, shorten(view.moment(frame), _SIZE, width), size=_SIZE, colour=_QUIET)
