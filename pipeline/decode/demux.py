@@ -127,10 +127,11 @@ def open_video(path: Path) -> tuple[Any, Any]:
         kinds = " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         container.close()
         raise VideoError("open", f"no video stream in it, only {kinds}")
-    stream = max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
-    if stream.codec_context is None:
+    streams = [stream for stream in streams if stream.codec_context is not None]
+    if not streams:
         container.close()
         raise VideoError("open", "FFmpeg has no decoder for its codec")
+    stream = max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
     return container, stream
 
 
