@@ -33,7 +33,7 @@ def open_dali(
     num_threads: int = 1,
     scanned: StreamScan | None = None,
 ) -> DaliSource:
-    """Open a video for decoding with DALI. Decoding of the first frames begins at once, on DALI's threads.
+    """Open a video for decoding with DALI.
 
     Parameters
     ----------
@@ -55,15 +55,38 @@ def open_dali(
     Returns
     -------
     DaliSource
-        A ``FrameSource``.
+        A ``FrameSource``; its first frames are already decoded.
 
     Raises
     ------
     VideoError
-        ``open``: not a video. ``decode``: damaged, or DALI cannot take it (``can_take`` says why).
+        ``open``: not a video. ``decode``: damaged, or DALI cannot take it: ``can_take`` says why, or DALI itself when
+        it comes to the first frames. The CPU decoder has the last word on such a video.
     MissingExtraError
         If DALI is not installed.
     """
+    source = _start(
+        path, scanned, size=size, fps=fps, chunk_frames=chunk_frames, device=device, num_threads=num_threads
+    )
+    try:
+        source.wait()
+    except VideoError:
+        source.close()
+        raise
+    return source
+
+
+def _start(
+    path: str | Path,
+    scanned: StreamScan | None = None,
+    *,
+    size: FrameSize | None,
+    fps: Fraction | float | None,
+    chunk_frames: int,
+    device: str,
+    num_threads: int = 1,
+) -> DaliSource:
+    """Open a video as ``open_dali`` does, and leave its first frames to DALI's threads."""
     if chunk_frames < 1:
         raise ValueError(f"chunk_frames must be at least 1, got {chunk_frames}")
     require_dali(device)
@@ -119,7 +142,7 @@ def decode_many(
                     break
                 index, path = following
                 try:
-                    source = open_dali(path, size=size, fps=fps, chunk_frames=chunk_frames, device=device)
+                    source = _start(path, size=size, fps=fps, chunk_frames=chunk_frames, device=device)
                 except VideoError as error:
                     yield index, error
                     continue
@@ -168,6 +191,9 @@ class DaliSource:
         shown = (self.info.height, self.info.width)
         self._size = size.resolve(*shown) if size is not None else shown
         self._part: Part | None = None
+        self._end = 0  # of the frames fed so far
+        self._position = 0  # of the next window's first frame
+        self._ready: Any = None  # a window that was waited for and not handed on
         self._matrix = matrix_correction(scanned.format)
         self._indices, self._times = pick_frames(scanned.times, fps, self.info.fps)
         kind = LaneKind(device=device, window=chunk_frames, recolour=self._matrix is not None, num_threads=num_threads)
@@ -191,7 +217,9 @@ class DaliSource:
     def __iter__(self) -> Iterator[FrameChunk]:
         """Yield the chunks, once; ``VideoError`` if fewer frames come than there are packets."""
         chunk = _Chunk(self._chunk_frames, self._size, self._device)
-        for first, frames in self._windows():
+        while self._part is not None:
+            full: FrameChunk | None = None
+            first, frames = self._position, self._window()
             # outputs that show a frame of this window: `indices` does not decrease
             begin, end = np.searchsorted(self._indices, (first, first + len(frames)))
             while begin < end:
@@ -199,8 +227,13 @@ class DaliSource:
                 chunk.append(self._upright(frames), self._indices[begin : begin + taken] - first)
                 begin += taken
                 if chunk.room == 0:
-                    yield chunk.finish(int(begin), self._times)
+                    if full is not None:  # a low rate at a high `fps`: a window fills many chunks
+                        yield full
+                    full = chunk.finish(int(begin), self._times)
                     chunk = _Chunk(self._chunk_frames, self._size, self._device)
+            self._advance(frames)
+            if full is not None:  # only now, so that the next window is decoded while the receiver works
+                yield full
         if chunk.count:
             yield chunk.finish(len(self._indices), self._times)
 
@@ -211,26 +244,36 @@ class DaliSource:
         if part is not None:
             height, width = self._size
             stored = (width, height) if self.info.rotation in (90, 270) else (height, width)
+            self._end += part.num_frames
             self._lane.feed(part.data, stored, self._matrix)
             self._lane.schedule()
         return part
 
-    def _windows(self) -> Iterator[tuple[int, Any]]:
-        """Yield ``(index of the first frame, frames)``; a window is only valid until the next one is asked for."""
-        position = 0
-        while self._part is not None:
-            assert self._lane is not None, "the source was closed"
-            end = position + self._part.num_frames
-            while position < end:
-                if not self._lane.pending:
-                    self._lane.schedule()
-                frames, source = self._lane.collect()
-                expected = (min(self._chunk_frames, end - position), *self._scan.stored)
-                if source != expected:
-                    raise VideoError("decode", f"DALI gave {_sizes(source)} where {_sizes(expected)} were due")
-                yield position, frames
-                self._lane.release(frames)
-                position += len(frames)
+    def wait(self) -> None:
+        """Wait until the next frames are decoded; ``VideoError`` if they are not those that are due."""
+        if self._part is None or self._ready is not None:
+            return
+        assert self._lane is not None, "the source was closed"
+        frames, source = self._lane.collect()
+        expected = (min(self._chunk_frames, self._end - self._position), *self._scan.stored)
+        if source != expected:
+            raise VideoError("decode", f"DALI gave {_sizes(source)} where {_sizes(expected)} were due")
+        self._ready = frames
+
+    def _window(self) -> Any:
+        """Return the next frames, in DALI's memory, until ``_advance``."""
+        self.wait()
+        frames, self._ready = self._ready, None
+        return frames
+
+    def _advance(self, frames: Any) -> None:
+        """Give a window back and start the next one."""
+        assert self._lane is not None
+        self._lane.release(frames)
+        self._position += len(frames)
+        if self._position < self._end:
+            self._lane.schedule()
+        else:
             self._part = self._feed_next()
 
     def _upright(self, frames: Any) -> Any:

@@ -17,7 +17,7 @@ from executors import need_gpu
 from media import moving_texture, write_clip
 from references import yuv_to_rgb_reference
 from vidprep.pipeline.decode.dali import decode_many, open_dali
-from vidprep.pipeline.decode.dali_lane import first_sentence, lanes
+from vidprep.pipeline.decode.dali_lane import Lane, first_sentence, lanes
 from vidprep.pipeline.decode.demux import scan
 from vidprep.pipeline.decode.frames import FrameChunk
 from vidprep.pipeline.decode.sampling import pick_frames
@@ -263,6 +263,15 @@ def test_damage_is_an_error_of_that_video(tmp_path: Path) -> None:
     np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.parametrize(("device", "name", "codec"), DEVICES)
+def test_decodes_ahead_while_the_receiver_works(tmp_path: Path, device: str, name: str, codec: dict) -> None:
+    path = write_clip(tmp_path / name, size=LARGE, num_frames=12, **codec)
+    source = open_dali(path, device=on(device), chunk_frames=4)
+    pending = [source._lane is not None and source._lane.pending for _ in source]
+    source.close()
+    assert pending == [True, True, False]
+
+
 def test_a_refusal_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"DALI does not take it: .* not h264") as caught:
         open_dali(write_clip(tmp_path / "a.mp4"), device="cpu")
@@ -279,14 +288,10 @@ def test_a_cut_file_is_refused(tmp_path: Path) -> None:
 
 def test_wrong_frames_from_dali_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path / "a.webm", size=LARGE, num_frames=20, **VP9)
-    source = open_dali(path, device="cpu", chunk_frames=16)
-    lane = source._lane
-    assert lane is not None
-    collect = lane.collect
-    monkeypatch.setattr(lane, "collect", lambda: (collect()[0], (15, *LARGE)))
+    collect = Lane.collect
+    monkeypatch.setattr(Lane, "collect", lambda lane: (collect(lane)[0], (15, *LARGE)))
     with pytest.raises(VideoError, match="15 frames of 208x160 where 16 frames of 208x160 were due"):
-        list(source)
-    source.close()
+        open_dali(path, device="cpu", chunk_frames=16)
 
 
 def test_stopping_early_leaves_nothing_behind(tmp_path: Path) -> None:
