@@ -8,9 +8,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vidprep import Cache
 from vidprep.pipeline.cache import CacheHeader, build_index
 from vidprep.pipeline.config import ExtractConfig
@@ -47,11 +44,6 @@ def build_cache(
     build_shard(make_task(paths, folder, config=config), "cpu", (events if events is not None else []).append)
     build_index(folder)
     return Cache(folder)
-
-
-def read_all(cache: Cache, video: str, modality: str) -> NDArray[np.uint8]:
-    """All frames of one dataset."""
-    return cache.read(video, modality)
 
 
 def cache_bytes(folder: Path) -> dict[str, bytes]:

@@ -124,10 +124,10 @@ class _Worker:
         assert self.pipe is not None
         assert self.process is not None
         alive = self.process.is_alive()  # asked before the pipe is emptied: nothing is sent after death
-        try:
-            while self.task is not None and self.pipe.poll():
-                self._take(self.pipe.recv(), on_event)
-        except (EOFError, ConnectionResetError):
+        messages, ended = _receive_all(self.pipe)
+        for message in messages:
+            self._take(message, on_event)
+        if ended:
             alive = False
             self.process.join()
         if self.task is None:
@@ -185,6 +185,17 @@ class _Worker:
             task = replace(task, given_up=(*task.given_up, (video, "worker", reason)))
         self.start()
         return task
+
+
+def _receive_all(pipe: Connection) -> tuple[list[Event | VidprepError], bool]:
+    """Return the messages that wait in a pipe, and whether its other end is closed."""
+    messages: list[Event | VidprepError] = []
+    try:
+        while pipe.poll():
+            messages.append(pipe.recv())
+    except (EOFError, OSError):  # the latter if death came in the middle of a message
+        return messages, True
+    return messages, False
 
 
 def _stop(pool: Sequence[_Worker]) -> None:

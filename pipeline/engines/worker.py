@@ -41,6 +41,11 @@ def run_worker(pipe: Connection, device: str, build: ShardBuilder) -> None:
                 build(task, device, pipe.send)
             except VidprepError as error:
                 pipe.send(error)
+            except (BrokenPipeError, ConnectionResetError):
+                raise
+            except Exception as error:  # outside of any video: the run cannot go on, and says so in one sentence
+                logger.debug("unexpected error in %s", task.plan.name, exc_info=True)
+                pipe.send(VidprepError(f"{task.plan.name} cannot be built: unexpected {type(error).__name__}: {error}"))
             else:
                 finished: Event = ShardFinished(number=task.plan.number)
                 pipe.send(finished)

@@ -1,0 +1,86 @@
+"""Stand-ins for ``build_shard`` whose workers die, hang or fail, as a video's name says. Workers import this module."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from vidprep.pipeline.config import ExtractConfig
+from vidprep.pipeline.errors import OutputError
+from vidprep.pipeline.events import Advanced, Event, VideoFinished, VideoStarted
+from vidprep.pipeline.plan import ShardPlan
+from vidprep.pipeline.shard import ShardTask, build_shard
+from vidprep.pipeline.videos import Video
+
+FRAMES, NUM_BYTES = 10, 1000  # that every video reports, the deadly ones before they die
+
+
+def make_tasks(folder: Path, *shards: tuple[str, ...]) -> list[ShardTask]:
+    """Tasks of these video names; their cache is ``folder``."""
+    return [
+        ShardTask(
+            plan=ShardPlan(number=number, videos=tuple(Video(id=name, path=folder / name) for name in names)),
+            config=ExtractConfig(),
+            cache=folder,
+        )
+        for number, names in enumerate(shards)
+    ]
+
+
+def fragile(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Pretend to work. ``segfault``, ``exit``, ``hang``, ``full`` and ``bug`` in a video's name say what happens."""
+    given_up = {video for video, _, _ in task.given_up}
+    _note(task, f"{task.plan.name} {os.getpid()} {device} without {sorted(given_up)}")
+    for video in task.plan.videos:
+        if video.id in given_up:
+            continue
+        report(VideoStarted(video=video.id))
+        report(Advanced(frames=FRAMES, num_bytes=NUM_BYTES))
+        _misbehave(video.id)
+        report(VideoFinished(video=video.id))
+
+
+def fragile_extraction(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Build the shard in truth, but die or hang at a video that is called so, in the middle of its work."""
+
+    def watched(event: Event) -> None:
+        report(event)
+        if isinstance(event, VideoStarted):
+            _misbehave(event.video)
+
+    build_shard(task, device, watched)
+
+
+def dies_outside_videos(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Die before any video is open."""
+    _note(task, "attempt")
+    os._exit(3)
+
+
+def dies_outside_videos_once(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Die before any video is open, but only the first time."""
+    _note(task, "attempt")
+    if (task.cache / "notes.txt").read_text().count("attempt") == 1:
+        os._exit(3)
+    fragile(task, device, report)
+
+
+def _misbehave(name: str) -> None:
+    if "segfault" in name:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif "exit" in name:
+        os._exit(9)
+    elif "hang" in name:
+        time.sleep(1000)
+    elif "full" in name:
+        raise OutputError("the disk is full")
+    elif "bug" in name:
+        raise KeyError("a bug of ours")
+
+
+def _note(task: ShardTask, line: str) -> None:
+    with (task.cache / "notes.txt").open("a") as file:
+        file.write(line + "\n")
