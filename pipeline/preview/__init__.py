@@ -82,7 +82,6 @@ def _write_movie(cache: Cache, path: Path, video: str | None) -> None:
     try:
         with open(temporary, "wb+") as file:
             write_movie(cache, view, file)
-            file.flush()
             os.fsync(file.fileno())
         publish(temporary, path)
     except OSError as error:

@@ -74,6 +74,8 @@ def _weights(source: int, target: int) -> NDArray[np.float32]:
 @cache
 def _rounded(height: int, width: int, radius: int) -> NDArray[np.float32]:
     """Coverage of a rectangle with rounded corners."""
+    if radius == 0:
+        return np.ones((height, width), np.float32)
     y = np.maximum(0, radius - np.minimum(np.arange(height) + 0.5, height - np.arange(height) - 0.5))
     x = np.maximum(0, radius - np.minimum(np.arange(width) + 0.5, width - np.arange(width) - 0.5))
     coverage: NDArray[np.float32] = np.clip(radius + 0.5 - np.hypot(y[:, None], x), 0, 1).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ..cache import Cache, VideoInfo
 
-LISTED_VIDEOS = 500  # more would make the page slow; `vidprep info --json` has no such end
+LISTED_VIDEOS = 500  # more would make the page slow; the totals count all of them
 
 
 @dataclass(slots=True, kw_only=True)

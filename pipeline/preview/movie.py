@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import av
 
@@ -29,7 +29,7 @@ _QUIET: Colour = (146, 154, 170)
 _QUALITY = {"crf": "18", "preset": "veryfast"}
 
 
-def write_movie(cache: Cache, view: View, file: IO[bytes]) -> int:
+def write_movie(cache: Cache, view: View, file: BinaryIO) -> int:
     """Encode the film as MP4 into a seekable binary file.
 
     Memory is bounded: frames are read, painted and encoded in chunks.
@@ -50,13 +50,36 @@ def write_movie(cache: Cache, view: View, file: IO[bytes]) -> int:
             "this build of PyAV has no H.264 encoder (libx264): install PyAV from PyPI's wheels, or preview as .png"
         )
     stage = _Stage(view)
-    with av.open(file, "w", format="mp4", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=_rate(view.video.fps), options=_QUALITY)
-        stream.height, stream.width, stream.pix_fmt = *stage.size, "yuv420p"
-        for picture in stage.pictures(cache):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
+    output = _Output(file)
+    try:
+        with av.open(output, "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=_rate(view.video.fps), options=_QUALITY)
+            stream.height, stream.width, stream.pix_fmt = *stage.size, "yuv420p"
+            for picture in stage.pictures(cache):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))
+    finally:
+        if output.error is not None:
+            raise output.error
     return len(view.frames)
+
+
+class _Output:
+    """Remembers why writing failed: FFmpeg has an error of its own for that, or none at all when it closes a file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.error: OSError | None = None
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def write(self, data: bytes) -> int:
+        try:
+            written = self._file.write(data)
+            self._file.flush()
+        except OSError as error:
+            self.error = error
+            raise
+        return written
 
 
 def _rate(fps: float) -> Fraction:

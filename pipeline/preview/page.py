@@ -123,7 +123,7 @@ def _strip(cache: Cache, view: View, modality: str, frames: list[int], columns: 
 def _tables(cache: Cache, contents: Contents) -> Iterable[str]:
     yield _table("Modalities", _MODALITY_COLUMNS, [_modality_row(name, contents) for name in contents.modalities])
     more = contents.num_videos - len(contents.listed)
-    rest = f"{more:,} more videos: vidprep info --json lists all of them." if more else ""
+    rest = f"{more:,} more are not listed." if more else ""
     yield _table("Videos", _VIDEO_COLUMNS, [_video_row(video) for video in contents.listed], note=rest)
     if cache.failures:
         rows = [(failure.video, failure.stage, failure.reason) for failure in cache.failures[:_LISTED_FAILURES]]

@@ -1,0 +1,105 @@
+"""``vidprep preview``: the three files, and one sentence for whatever goes wrong."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from made_caches import make_cache
+from vidprep.cli.main import main
+
+MAGIC = {".png": b"\x89PNG", ".mp4": b"ftyp", ".html": b"<!DOCTYPE html>"}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("preview") / "cache"
+    make_cache(path, ["Archery/a.mp4", "Archery/b.mp4", "Bowling/c.mp4"])
+    return path
+
+
+def preview(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["preview", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("suffix", MAGIC)
+@pytest.mark.parametrize("video", [(), ("Bowling/c.mp4",)], ids=["all", "one"])
+def test_the_suffix_says_what_is_made(cache: Path, tmp_path: Path, suffix: str, video: tuple[str, ...]) -> None:
+    out = tmp_path / f"look{suffix}"
+    out.write_bytes(b"an older one")
+    result = preview(cache, *video, "-o", out)
+    assert result.exit_code == 0, result.output
+    assert MAGIC[suffix] in out.read_bytes()[:20]
+    assert str(out) in result.stdout
+    assert list(tmp_path.iterdir()) == [out]
+    if video and suffix == ".html":
+        assert b"Archery/a.mp4</h3>" not in out.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("out", "status", "says"),
+    [
+        ("look.gif", 2, ".png, .mp4, .html"),
+        ("look", 2, ".png, .mp4, .html"),
+        ("nowhere/look.png", 1, "there is no folder"),
+        ("nowhere/look.mp4", 1, "there is no folder"),
+        ("folder.png", 1, "it is a folder"),
+        ("file/look.html", 1, "there is no folder"),
+    ],
+)
+def test_bad_places_are_refused_in_one_sentence(cache: Path, tmp_path: Path, out: str, status: int, says: str) -> None:
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    result = preview(cache, "-o", tmp_path / out)
+    assert result.exit_code == status
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_bad_requests_are_refused(cache: Path, tmp_path: Path) -> None:
+    unknown = preview(cache, "Bowling/d.mp4", "-o", tmp_path / "x.png")
+    assert (unknown.exit_code, "Bowling/c.mp4" in unknown.stderr) == (2, True)
+    no_cache = preview(tmp_path, "-o", tmp_path / "x.png")
+    assert (no_cache.exit_code, "is not a cache" in no_cache.stderr) == (1, True)
+    make_cache(tmp_path / "empty", [])
+    for suffix in MAGIC:
+        empty = preview(tmp_path / "empty", "-o", tmp_path / f"x{suffix}")
+        assert (empty.exit_code, "holds no videos" in empty.stderr) == (1, True)
+
+
+@contextmanager
+def largest_file(num_bytes: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("suffix", MAGIC)
+def test_a_full_disk_leaves_the_old_file(cache: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"look{suffix}"
+    out.write_bytes(b"an older one")
+    with largest_file(1000):
+        result = preview(cache, "-o", out)
+    assert result.exit_code == 1
+    assert f"cannot write {out}" in result.stderr
+    assert out.read_bytes() == b"an older one"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_read_only_folder_is_named(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Permissions do not stop the superuser, who may run the tests, so the system's answer is given here.
+    def refuse(*arguments: object, **options: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.open", refuse)
+    result = preview(cache, "-o", tmp_path / "look.png")
+    assert result.exit_code == 1
+    assert "permission denied" in result.stderr
