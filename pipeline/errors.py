@@ -23,6 +23,10 @@ class OutputError(VidprepError, OSError):
     """The cache cannot be written (read-only, disk full, locked by another run)."""
 
 
+class DiskFullError(OutputError):
+    """There is no room for the cache (disk, quota or file size limit)."""
+
+
 class VideoError(VidprepError):
     """One video cannot be processed. Caught at the boundary of one video and recorded in ``failures.csv``.
 

@@ -14,15 +14,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from .cache import CacheHeader, CacheLock, Failure, PlannedVideo, PlanTable, build_index, shard_path, sidecar_path
-from .cache.atomic import leftovers, output_error
+from .cache import CacheHeader, CacheLock, Failure, PlannedVideo, PlanTable, build_index, config_hash, shard_path
+from .cache.atomic import leftovers, output_error, readable_bytes
 from .cache.format import FAILURES_NAME, HEADER_NAME, INDEX_NAME, LOCK_NAME, PLAN_NAME, SHARDS_NAME, shard_files
 from .cache.sidecar import read_sidecar
 from .config import DECODERS, DEFAULT_SIZE, ExtractConfig
 from .decode.size import FrameSize
 from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
-from .errors import CacheError, UsageError
+from .errors import CacheError, DiskFullError, UsageError
 from .events import Advanced, Event, ShardFinished, VideoFinished
 from .plan import ShardPlan, plan_shards
 from .shard import ShardTask
@@ -192,13 +192,13 @@ def extract(
     num_workers = check_workers(workers, devices)
     found = find_videos(source, labels)
     cache = Path(os.path.abspath(out))
-    _check_place(cache, found)
+    _check_place(cache, Path(os.path.abspath(source)))
     shards = plan_shards(found.videos, config.shard_videos)
     with CacheLock(cache):
         if overwrite:
             _remove_cache(cache)
         _open_cache(cache, config, found, shards)
-        done = finished_shards(cache)
+        done = finished_shards(cache, config, shards)
         tasks = [
             ShardTask(
                 plan=shard,
@@ -223,6 +223,8 @@ def extract(
 
         try:
             run_tasks(tasks, devices=devices, workers=num_workers, time_limit=time_limit, on_event=on_event)
+        except DiskFullError as error:
+            raise _with_estimate(error, progress) from error
         finally:
             remove_leftovers(cache)
         index = build_index(cache)
@@ -257,17 +259,39 @@ def _threads(num_workers: int) -> int:
     return min(8, num_cores() // num_workers - 1) if num_cores() > num_workers else 0
 
 
-def finished_shards(cache: Path) -> set[int]:
-    """Return the numbers of shards whose sidecar and file are there, the file of the right size."""
+def finished_shards(cache: Path, config: ExtractConfig, shards: Iterable[ShardPlan]) -> set[int]:
+    """Return the numbers of planned shards that are there: sidecar of this config and plan, file of the right size.
+
+    Others are removed: all that a killed ``--overwrite`` left, and what would never be used.
+    """
+    planned = {shard.number: tuple(video.id for video in shard.videos) for shard in shards}
+    expected_hash = config_hash(config.to_json())
     done = set()
     for number, path in shard_files(cache, ".parquet").items():
         try:
             _, _, info = read_sidecar(path)
-            if shard_path(cache, number).stat().st_size == info.file_size:
+            if (info.config_hash, info.shard, info.videos) == (
+                expected_hash,
+                number,
+                planned.get(number),
+            ) and shard_path(cache, number).stat().st_size == info.file_size:
                 done.add(number)
+                continue
         except (CacheError, OSError) as error:
             logger.warning("shard %d is built again: %s", number, error)
+        path.unlink(missing_ok=True)
+    for number, path in shard_files(cache, ".h5").items():
+        if number not in planned:
+            path.unlink(missing_ok=True)
     return done
+
+
+def _with_estimate(error: DiskFullError, progress: Progress) -> DiskFullError:
+    """Add how much room the cache needs, going by the videos that this run has seen."""
+    if progress.num_bytes <= 0:
+        return error
+    total = progress.num_bytes / max(1, len(progress.finished)) * progress.videos_total
+    return DiskFullError(f"{error}; the whole cache needs about {readable_bytes(round(total))}")
 
 
 def remove_leftovers(cache: Path) -> None:
@@ -291,11 +315,11 @@ def _frame_size(size: tuple[int, int] | None, short_side: int | None) -> FrameSi
         raise UsageError(str(error)) from None
 
 
-def _check_place(cache: Path, found: VideoSet) -> None:
+def _check_place(cache: Path, source: Path) -> None:
     """Refuse a cache inside its source, where the next run would search it, and a folder that is something else."""
-    root, real = os.path.realpath(found.root), os.path.realpath(cache)
-    if real == root or real.startswith(root.rstrip("/") + "/"):
-        raise UsageError(f"the cache {cache} would lie inside the source {found.root}: choose a folder outside it")
+    root, real = os.path.realpath(source), os.path.realpath(cache)
+    if os.path.isdir(root) and (real == root or real.startswith(root.rstrip("/") + "/")):
+        raise UsageError(f"the cache {cache} would lie inside the source {source}: choose a folder outside it")
     if cache.exists() and not cache.is_dir():
         raise UsageError(f"the cache {cache} is a file: choose another name")
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -110,12 +111,13 @@ def _try_video(
 ) -> tuple[str, str]:
     """Extract one video; return ``("", "")`` or why not. The boundary at which a video's errors end."""
     try:
-        with shard.video(video.id) as out:
-            extract_video(video, task, device, out, report)
+        with _Meter(report) as meter, shard.video(video.id) as out:
+            meter.out = out
+            extract_video(video, task, device, out, meter)
     except VideoError as error:
         return error.stage, error.reason
-    except VidprepError:
-        raise  # the cache's trouble, not the video's
+    except (VidprepError, ConnectionError):
+        raise  # the cache's trouble, not the video's, or nobody to report to any more
     except MemoryError:
         return "compute", "not enough memory for this video"
     except Exception as error:
@@ -125,7 +127,7 @@ def _try_video(
 
 
 def extract_video(
-    video: Video, task: ShardTask, device: str, out: VideoWriter, report: Callable[[Event], None]
+    video: Video, task: ShardTask, device: str, out: VideoWriter, meter: _Meter
 ) -> None:
     """Decode one video once and write all its modalities into ``out``."""
     config = task.config
@@ -139,20 +141,15 @@ def extract_video(
     )
     try:
         streams = [_ModalityStream(get_modality(name), config.step, out) for name in config.modalities]
-        num_frames, pending, last_report = 0, 0, time.monotonic()
-        written = out.bytes_written
+        num_frames = 0
         for chunk in source:
             num_frames += len(chunk.frames)
-            pending += len(chunk.frames)
             for stream in streams:
                 stream.add(chunk.frames)
-            if time.monotonic() - last_report > _REPORT_SECONDS:
-                report(Advanced(frames=pending, num_bytes=out.bytes_written - written))
-                pending, written, last_report = 0, out.bytes_written, time.monotonic()
+            meter.add(len(chunk.frames))
         for stream in streams:
             stream.check(num_frames)
         out.describe(_entry(video, source, num_frames, config.fps, note))
-        report(Advanced(frames=pending, num_bytes=out.bytes_written - written))
     finally:
         source.close()
 
@@ -174,6 +171,36 @@ def _entry(
         decoder=source.decoder,
         decoder_note=note,
     )
+
+
+class _Meter:
+    """Reports a video's source frames and compressed bytes: a few times a second, and what is left on leaving."""
+
+    def __init__(self, report: Callable[[Event], None]) -> None:
+        self.out: VideoWriter | None = None
+        self._report = report
+        self._frames = 0  # not yet reported
+        self._num_bytes = 0  # reported
+        self._last = time.monotonic()
+
+    def add(self, num_frames: int) -> None:
+        self._frames += num_frames
+        if time.monotonic() - self._last > _REPORT_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        num_bytes = 0 if self.out is None else self.out.bytes_written
+        self._report(Advanced(frames=self._frames, num_bytes=num_bytes - self._num_bytes))
+        self._frames, self._num_bytes, self._last = 0, num_bytes, time.monotonic()
+
+    def __enter__(self) -> _Meter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, VidprepError):
+            self._flush()
 
 
 class _ModalityStream:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import DiskFullError, OutputError
 
 _TEMPORARY = re.compile(r"\.(?P<final>.+)\.[\w-]+-\d+\.tmp")
 _FULL = {
@@ -103,7 +103,7 @@ def output_error(error: OSError, path: Path, *, needed: int | None = None) -> Ou
     if error.errno in _FULL:
         free = shutil.disk_usage(_existing(path)).free
         need = "" if needed is None else f", about {readable_bytes(needed)} more are needed"
-        return OutputError(
+        return DiskFullError(
             f"cannot write {path}: {_FULL[error.errno]} ({readable_bytes(free)} are free{need}), "
             "so make room or choose another folder and run the same command again"
         )

@@ -102,6 +102,7 @@ class PyavSource:
         # One buffer for all chunks: it stays in the cache, and leaves the decoder's pictures there too.
         frames = np.empty((self._chunk_frames, *self._size, 3), np.uint8)
         times = np.empty(self._chunk_frames)
+        last = frames[0]
         for picture, time in self._picked():
             if picture is None:  # shown once more
                 frames[count] = last
