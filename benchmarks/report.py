@@ -24,8 +24,9 @@ _PACKAGES = (
 def option_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the options that every benchmark has: ``--quick``, ``--write`` and ``--scratch``."""
     parser = argparse.ArgumentParser(description=description.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a short run, to see that it works: no numbers to quote")
-    parser.add_argument("--write", action="store_true", help="write the table to benchmarks/results")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--quick", action="store_true", help="a short run, to see that it works: no numbers to quote")
+    either.add_argument("--write", action="store_true", help="write the table to benchmarks/results")
     parser.add_argument("--scratch", type=Path, default=SCRATCH, help="folder for clips and caches [%(default)s]")
     return parser
 
