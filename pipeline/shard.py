@@ -100,7 +100,8 @@ def build_shard(task: ShardTask, device: str, report: Callable[[Event], None]) -
                 stage, reason = _try_video(video, task, device, shard, report)
             if stage:
                 if task.stop_on_failure:
-                    raise StoppedAtFailure(f"{video.id} failed ({stage}): {reason}; --on-error skip records and goes on")
+                    advice = "--on-error skip records it and goes on"
+                    raise StoppedAtFailure(f"{video.id} failed ({stage}): {reason}; {advice}")
                 shard.fail(video.id, stage, reason)
             report(VideoFinished(video=video.id, stage=stage, reason=reason))
         shard.finish()

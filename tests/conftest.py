@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,22 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_clip(path, codec="mpeg4" if path.suffix == ".avi" else "libx264", seed=seed)
     return root
+
+
+@pytest.fixture(scope="session")
+def dataset_cache(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of ``dataset``: residuals of 32x24, four shards; never written to, ``cache_copy`` is."""
+    import vidprep
+
+    cache = tmp_path_factory.mktemp("dataset_cache") / "cache"
+    vidprep.extract(dataset, cache, size=(24, 32), workers=1)
+    return cache
+
+
+@pytest.fixture
+def cache_copy(dataset_cache: Path, tmp_path: Path) -> Path:
+    """A copy of ``dataset_cache`` to damage."""
+    return Path(shutil.copytree(dataset_cache, tmp_path / "cache"))
 
 
 @pytest.fixture(scope="session")

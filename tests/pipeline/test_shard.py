@@ -107,7 +107,10 @@ def test_a_broken_video_leaves_the_others_alone(small_clip: Path, tmp_path: Path
     alone = build_cache([small_clip], tmp_path / "alone", config=small_config())
     np.testing.assert_array_equal(cache.read("small.mp4", "residual"), alone.read("small.mp4", "residual"))
     assert [type(event) for event in events if not isinstance(event, Advanced)] == [VideoStarted, VideoFinished] * 3
-    assert sum(event.frames for event in events if isinstance(event, Advanced)) == 30
+    whole = events[events.index(VideoStarted(video="small.mp4")) : events.index(VideoFinished(video="small.mp4"))]
+    assert sum(event.frames for event in whole if isinstance(event, Advanced)) == 30
+    stored = sum(event.num_bytes for event in whole if isinstance(event, Advanced))
+    assert stored == cache.videos["small.mp4"].modalities["residual"].stored_bytes
     assert [event.stage for event in events if isinstance(event, VideoFinished)] == ["decode", "", "open"]
 
 
@@ -123,7 +126,9 @@ def test_stopping_at_the_first_failure_leaves_no_shard(small_clip: Path, tmp_pat
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     task = make_task([small_clip, text], tmp_path / "cache", stop_on_failure=True)
-    with pytest.raises(StoppedAtFailure, match=r"^text.mp4 failed \(open\): .*; --on-error skip records and goes on$"):
+    with pytest.raises(
+        StoppedAtFailure, match=r"^text.mp4 failed \(open\): .*; --on-error skip records it and goes on$"
+    ):
         build_shard(task, "cpu", lambda event: None)
     assert list((tmp_path / "cache" / "shards").iterdir()) == []
 
