@@ -49,6 +49,7 @@ class ChunkStream:
         self._chunk_frames = chunk_frames
         self._spool = spool
         self._executor = executor
+        self._bound = codec.bound(chunk_bytes)
         self._slots = [_Slot(spec, chunk_frames, codec) for _ in range(threads + 1 if executor else 1)]
         self._current = 0
         self._filled = 0
@@ -71,7 +72,7 @@ class ChunkStream:
             taken = min(count - start, self._chunk_frames - self._filled)
             part = frames[start : start + taken]
             if taken == self._chunk_frames and self._executor is None and part.flags.c_contiguous:
-                self._keep(self._slots[0].encode(_as_bytes(part)))  # spares a copy
+                self._encode(_as_bytes(part))  # spares a copy
                 self.num_frames += taken
             else:
                 self.room()[:taken] = part
@@ -121,7 +122,7 @@ class ChunkStream:
     def _submit(self) -> None:
         slot = self._slots[self._current]
         if self._executor is None:
-            self._keep(slot.encode(_as_bytes(slot.raw)))
+            self._encode(_as_bytes(slot.raw))
         else:
             slot.pending = self._executor.submit(slot.encode, _as_bytes(slot.raw))
         self._filled = 0
@@ -136,12 +137,24 @@ class ChunkStream:
             slot.pending = None
             self._keep(encoded)
 
+    def _encode(self, raw: Buffer) -> None:
+        """Compress in this thread, into the spool itself while that is in memory."""
+        room = self._spool.room(self._bound)
+        if room is None:
+            self._keep(self._slots[0].encode(raw))
+            return
+        size = self.codec.encode(raw, room)
+        self._note(self._spool.advance(size), size, xxh64(room[:size]))
+
     def _keep(self, encoded: tuple[Buffer, int]) -> None:
         data, checksum = encoded
-        self._addresses.append(self._spool.append(data))
-        self.sizes.append(data.size)
-        self.num_bytes += data.size
+        self._note(self._spool.append(data), data.size, checksum)
+
+    def _note(self, address: int, size: int, checksum: int) -> None:
+        self._addresses.append(address)
+        self.sizes.append(size)
         self.checksums.append(checksum)
+        self.num_bytes += size
 
 
 class _Slot:

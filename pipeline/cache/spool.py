@@ -67,6 +67,18 @@ class Spool:
         self._file_used += data.size
         return address
 
+    def room(self, num_bytes: int) -> Buffer | None:
+        """Memory for up to ``num_bytes`` to be filled in place, which spares ``append`` its copy; None if used up."""
+        if self._file_used or self._memory_used + num_bytes > self._memory.size:
+            return None
+        return self._memory[self._memory_used : self._memory_used + num_bytes]
+
+    def advance(self, num_bytes: int) -> int:
+        """Keep the first ``num_bytes`` of ``room``; returns their address for ``read``."""
+        address = self._memory_used
+        self._memory_used += num_bytes
+        return address
+
     def read(self, address: int, size: int) -> Buffer:
         """The ``size`` bytes that ``append`` put at ``address``, valid until ``clear``."""
         if address < self._memory.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import signal
 import sys
@@ -32,6 +33,8 @@ def run_worker(pipe: Connection, device: str, build: ShardBuilder) -> None:
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the whole group: the parent decides
     signal.signal(signal.SIGTERM, _leave)
+    gc.collect()
+    gc.freeze()  # what the imports made lives as long as the process: the collector need not go through it again
     try:
         use_device(device)
         while True:
