@@ -50,15 +50,17 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise  # main() and click know what to do
-        except VidprepError as error:
-            message, status = str(error), EXIT_USAGE if isinstance(error, UsageError) else EXIT_TROUBLE
+        except Exception as error:
+            message, status = str(error), EXIT_TROUBLE
+            if isinstance(error, UsageError):
+                status = EXIT_USAGE
+            elif not isinstance(error, VidprepError):
+                again = f"vidprep --debug {ctx.invoked_subcommand}"
+                message = f"unexpected {type(error).__name__} ({error}); {again} ... says where"
+            if ctx.params["debug"]:
+                traceback.print_exc()
         except KeyboardInterrupt:
             message, status = "interrupted", EXIT_INTERRUPTED
-        except Exception as error:
-            again = f"vidprep --debug {ctx.invoked_subcommand}"
-            message, status = f"unexpected {type(error).__name__} ({error}); {again} ... says where", EXIT_TROUBLE
-        if ctx.params["debug"]:
-            traceback.print_exc()
         _say(message)
         sys.exit(status)
 
