@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import OutputError
 from ..video_ids import check_id
-from .atomic import leftovers, output_error, publish, temporary_path, write_atomic
+from .atomic import leftovers, output_error, publish, start_writing_back, temporary_path, write_atomic
 from .chunk_stream import ChunkStream
 from .codecs import make_codec
 from .entries import DatasetSpec, Failure, VideoEntry
@@ -25,7 +25,9 @@ from .format import FORMAT_VERSION, shard_number
 from .hdf5 import Hdf5File
 from .shard_bytes import chunk_checksums, outside_checksum
 from .sidecar import ShardInfo, SidecarRow, encode_sidecar
-from .spool import Spool
+from .spool import MEMORY_BYTES, Spool
+
+_LEAST_SPOOL_BYTES = 8 << 20  # of each of several videos; most need no file then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class ShardWriter:
         Threads that compress; 0 compresses in the calling thread.
     config_hash
         ``CacheHeader.config_hash`` of the cache.
+    in_flight
+        Videos that may be begun and not yet committed at a time. Memory grows with it.
     expected_bytes
         About how large the shard will be, for the message when the disk is full.
 
@@ -72,10 +76,13 @@ class ShardWriter:
         chunk_frames: int,
         threads: int,
         config_hash: str,
+        in_flight: int = 1,
         expected_bytes: int | None = None,
     ) -> None:
         if chunk_frames < 1 or threads < 0:
             raise ValueError(f"chunk_frames must be >= 1 and threads >= 0, got {chunk_frames} and {threads}")
+        if in_flight < 1:
+            raise ValueError(f"in_flight must be >= 1, got {in_flight}")
         make_codec(codec, 1)  # refuses an unknown one before any work
         self._path = path
         self._shard = shard_number(path)
@@ -83,13 +90,15 @@ class ShardWriter:
         self._chunk_frames = chunk_frames
         self._threads = threads
         self._config_hash = config_hash
+        self._in_flight = in_flight
         self._expected_bytes = expected_bytes
         self._temporary = temporary_path(path)
         self._resources = ExitStack()
         self._written: list[_WrittenDataset] = []
         self._videos: list[str] = []
         self._failures: list[Failure] = []
-        self._in_video = False
+        self._begun: dict[str, VideoWriter] = {}
+        self._spools: list[Spool] = []  # that no video uses now
         self._finished = False
 
     def __enter__(self) -> ShardWriter:
@@ -102,7 +111,6 @@ class ShardWriter:
             raise self._error(error) from error
         with ExitStack() as resources:
             resources.callback(self._release)
-            self._spool = resources.enter_context(Spool(self._path.parent, self._error))
             self._executor = None
             if self._threads:
                 self._executor = resources.enter_context(ThreadPoolExecutor(self._threads, "compress"))
@@ -126,19 +134,48 @@ class ShardWriter:
         UsageError
             The id cannot be stored.
         """
-        check_id(video_id)
-        assert not self._in_video, "one video at a time"
-        assert video_id not in self._videos, video_id
-        self._in_video = True
-        video = VideoWriter(self)
+        video = self.begin(video_id)
         try:
             yield video
-            self._commit(video_id, video)
-        finally:
-            for stream in video.streams.values():
-                stream.abandon()
-            self._spool.clear()
-            self._in_video = False
+            self.commit(video)
+        except BaseException:
+            self.abandon(video)
+            raise
+
+    def begin(self, video_id: str) -> VideoWriter:
+        """Start a video, beside others that are begun: ``commit`` or ``abandon`` it.
+
+        Raises
+        ------
+        UsageError
+            The id cannot be stored.
+        """
+        check_id(video_id)
+        assert video_id not in self._videos, video_id
+        assert video_id not in self._begun, video_id
+        assert len(self._begun) < self._in_flight, self._begun.keys()
+        spool = self._spools.pop() if self._spools else self._resources.enter_context(self._make_spool())
+        video = self._begun[video_id] = VideoWriter(self, video_id, spool)
+        return video
+
+    def commit(self, video: VideoWriter) -> None:
+        """Put a video into the shard, after those that were committed before.
+
+        Raises
+        ------
+        ValueError
+            It was not described, or has no frames; it is still to be abandoned.
+        """
+        self._store_video(video)
+        self.abandon(video)
+
+    def abandon(self, video: VideoWriter) -> None:
+        """Let go of what a video holds outside of the shard. It may be begun again."""
+        assert self._begun.pop(video.id) is video
+        for stream in video.streams.values():
+            stream.abandon()
+        video.spool.clear()
+        self._spools.append(video.spool)
 
     def fail(self, video_id: str, stage: str, reason: str) -> None:
         """Record a video that is not in the shard."""
@@ -154,7 +191,7 @@ class ShardWriter:
         OutputError
             The disk is full, or what was read back is not what was written.
         """
-        assert not self._in_video
+        assert not self._begun
         assert not self._finished
         try:
             self._file.close()
@@ -194,18 +231,23 @@ class ShardWriter:
             file_size=file_size,
         )
 
-    def _open_stream(self, spec: DatasetSpec) -> ChunkStream:
+    def _make_spool(self) -> Spool:
+        if self._in_flight == 1:
+            return Spool(self._path.parent, self._error)
+        return Spool(self._path.parent, self._error, max(MEMORY_BYTES // self._in_flight, _LEAST_SPOOL_BYTES))
+
+    def _open_stream(self, spec: DatasetSpec, spool: Spool) -> ChunkStream:
         return ChunkStream(
             spec,
             chunk_frames=self._chunk_frames,
             codec=make_codec(self._codec, spec.numpy_dtype.itemsize),
-            spool=self._spool,
+            spool=spool,
             executor=self._executor,
             threads=self._threads,
         )
 
-    def _commit(self, video_id: str, video: VideoWriter) -> None:
-        entry = video.entry
+    def _store_video(self, video: VideoWriter) -> None:
+        video_id, entry = video.id, video.entry
         if entry is None:
             raise ValueError(f"{video_id} was written without describe()")
         for stream in video.streams.values():
@@ -217,6 +259,7 @@ class ShardWriter:
         for modality, stream in video.streams.items():
             self._store(f"{video_id}/{modality}", stream)
             self._written.append(_WrittenDataset(video_id, entry, stream))
+        start_writing_back(self._fd)
         self._videos.append(video_id)
 
     def _store(self, path: str, stream: ChunkStream) -> None:
@@ -286,17 +329,19 @@ class ShardWriter:
 
 
 class VideoWriter:
-    """The datasets of one video, handed out by ``ShardWriter.video``."""
+    """The datasets of one video, handed out by ``ShardWriter.video`` or ``begin``."""
 
-    def __init__(self, shard: ShardWriter) -> None:
+    def __init__(self, shard: ShardWriter, video_id: str, spool: Spool) -> None:
         self._shard = shard
+        self.id = video_id
+        self.spool = spool
         self.streams: dict[str, ChunkStream] = {}
         self.entry: VideoEntry | None = None
 
     def add_dataset(self, spec: DatasetSpec) -> None:
         """Start a modality. Datasets are stored in the order they are added."""
         assert spec.modality not in self.streams, spec.modality
-        self.streams[spec.modality] = self._shard._open_stream(spec)
+        self.streams[spec.modality] = self._shard._open_stream(spec, self.spool)
 
     def write(self, modality: str, frames: NDArray[Any]) -> None:
         """Append ``(n, H, W, C)`` frames, n >= 1. The array is the caller's again on return."""
