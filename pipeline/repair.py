@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import CacheHeader, CacheLock, PlanTable, VerifyReport, build_index, shard_path, sidecar_path, verify
+from .cache.format import PLAN_NAME, CacheVersionError
 from .cache.sidecar import read_sidecar
 from .config import ExtractConfig
 from .devices import resolve_devices
@@ -76,7 +77,7 @@ def repair(
         remove_leftovers(folder)
         if before.ok:
             return RepairReport(before=before, rebuilt=(), after=before)
-        plan = PlanTable.read(folder)
+        plan = _read_plan(folder)
         root = None if source is None else Path(os.path.abspath(source))
         shards = planned_shards(folder, plan, root)
         damaged = [shards[number] for number in before.damaged_shards if number in shards]
@@ -96,14 +97,24 @@ def repair(
         config = ExtractConfig.from_json(dict(header.config))
         tasks = [ShardTask(plan=shard, config=config, cache=folder) for shard in damaged]
         try:
-            run_tasks(
-                tasks, devices=devices, workers=num_workers, time_limit=DEFAULT_TIME_LIMIT, on_event=on_event
-            )
+            run_tasks(tasks, devices=devices, workers=num_workers, time_limit=DEFAULT_TIME_LIMIT, on_event=on_event)
         finally:
             remove_leftovers(folder)
         build_index(folder)
         after = verify(folder, threads=num_workers)
     return RepairReport(before=before, rebuilt=tuple(shard.number for shard in damaged), after=after)
+
+
+def _read_plan(cache: Path) -> PlanTable:
+    try:
+        return PlanTable.read(cache)
+    except CacheVersionError:
+        raise
+    except CacheError:
+        raise CacheError(
+            f"{cache / PLAN_NAME}, which says what is to be extracted, is missing or damaged: run the `vidprep "
+            "extract` that made this cache again, which writes it anew"
+        ) from None
 
 
 def _check_sources(cache: Path, plan: PlanTable, root: Path | None, numbers: set[int]) -> None:

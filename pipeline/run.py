@@ -16,7 +16,16 @@ from typing import Literal
 
 from .cache import CacheHeader, CacheLock, Failure, PlannedVideo, PlanTable, build_index, config_hash, shard_path
 from .cache.atomic import leftovers, output_error, readable_bytes
-from .cache.format import FAILURES_NAME, HEADER_NAME, INDEX_NAME, LOCK_NAME, PLAN_NAME, SHARDS_NAME, shard_files
+from .cache.format import (
+    FAILURES_NAME,
+    HEADER_NAME,
+    INDEX_NAME,
+    LOCK_NAME,
+    PLAN_NAME,
+    SHARDS_NAME,
+    CacheVersionError,
+    shard_files,
+)
 from .cache.sidecar import read_sidecar
 from .config import DECODERS, DEFAULT_SIZE, ExtractConfig
 from .decode.size import FrameSize
@@ -352,13 +361,16 @@ def _open_cache(cache: Path, config: ExtractConfig, found: VideoSet, shards: tup
                 f"{cache} was begun with another configuration ({'; '.join(differences)}): choose another folder, the "
                 "same options, or --overwrite to start anew"
             )
-        changes = _plan_changes(PlanTable.read(cache), plan)
+        before = _read_plan(cache)
+        changes = "" if before is None else _plan_changes(before, plan)
         if changes:
             raise UsageError(
                 f"the videos are not those that {cache} was begun with ({changes}): choose another folder, or "
                 "--overwrite to start anew"
             )
         remove_leftovers(cache)
+        if before is None:
+            plan.write(cache)
         return
     (cache / SHARDS_NAME).mkdir(exist_ok=True)
     plan.write(cache)
@@ -369,6 +381,17 @@ def _open_cache(cache: Path, config: ExtractConfig, found: VideoSet, shards: tup
         classes=found.classes,
         source=str(found.root),
     ).write(cache)
+
+
+def _read_plan(cache: Path) -> PlanTable | None:
+    """Return the plan of a cache, ``None`` if it is missing or damaged: the source gives it anew."""
+    try:
+        return PlanTable.read(cache)
+    except CacheVersionError:
+        raise
+    except CacheError as error:
+        logger.warning("the plan is written anew: %s", error)
+        return None
 
 
 def _planned(root: Path, shards: tuple[ShardPlan, ...]) -> Iterable[PlannedVideo]:
