@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from .reader import ModalityInfo as ModalityInfo
     from .reader import VideoInfo as VideoInfo
     from .verification import verify as verify
+    from .video_writer import VideoWriter as VideoWriter
     from .writer import ShardSummary as ShardSummary
     from .writer import ShardWriter as ShardWriter
-    from .writer import VideoWriter as VideoWriter
 
 _PUBLIC = {
     "CODECS": "codecs",
@@ -54,7 +54,7 @@ _PUBLIC = {
     "VerifyReport": "damage",
     "VideoEntry": "entries",
     "VideoInfo": "reader",
-    "VideoWriter": "writer",
+    "VideoWriter": "video_writer",
     "build_index": "index",
     "config_hash": "format",
     "shard_path": "format",

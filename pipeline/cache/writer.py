@@ -26,8 +26,9 @@ from .hdf5 import Hdf5File
 from .shard_bytes import chunk_checksums, outside_checksum
 from .sidecar import ShardInfo, SidecarRow, encode_sidecar
 from .spool import MEMORY_BYTES, Spool
+from .video_writer import VideoWriter
 
-_LEAST_SPOOL_BYTES = 8 << 20  # of each of several videos; most need no file then
+_LEAST_SPOOL_BYTES = 8 << 20  # for each of several videos; most need no file then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +156,7 @@ class ShardWriter:
         assert video_id not in self._begun, video_id
         assert len(self._begun) < self._in_flight, self._begun.keys()
         spool = self._spools.pop() if self._spools else self._resources.enter_context(self._make_spool())
-        video = self._begun[video_id] = VideoWriter(self, video_id, spool)
+        video = self._begun[video_id] = VideoWriter(video_id, spool, self._open_stream)
         return video
 
     def commit(self, video: VideoWriter) -> None:
@@ -171,7 +172,8 @@ class ShardWriter:
 
     def abandon(self, video: VideoWriter) -> None:
         """Let go of what a video holds outside of the shard. It may be begun again."""
-        assert self._begun.pop(video.id) is video
+        assert self._begun[video.id] is video
+        del self._begun[video.id]
         for stream in video.streams.values():
             stream.abandon()
         video.spool.clear()
@@ -326,46 +328,6 @@ class ShardWriter:
         os.close(self._fd)
         if not self._finished:
             self._temporary.unlink(missing_ok=True)
-
-
-class VideoWriter:
-    """The datasets of one video, handed out by ``ShardWriter.video`` or ``begin``."""
-
-    def __init__(self, shard: ShardWriter, video_id: str, spool: Spool) -> None:
-        self._shard = shard
-        self.id = video_id
-        self.spool = spool
-        self.streams: dict[str, ChunkStream] = {}
-        self.entry: VideoEntry | None = None
-
-    def add_dataset(self, spec: DatasetSpec) -> None:
-        """Start a modality. Datasets are stored in the order they are added."""
-        assert spec.modality not in self.streams, spec.modality
-        self.streams[spec.modality] = self._shard._open_stream(spec, self.spool)
-
-    def write(self, modality: str, frames: NDArray[Any]) -> None:
-        """Append ``(n, H, W, C)`` frames, n >= 1. The array is the caller's again on return."""
-        self.streams[modality].write(frames)
-
-    def room(self, modality: str) -> NDArray[Any]:
-        """Return a view of frames to be filled in place, at least one, which spares ``write`` its copy.
-
-        Valid until ``advance``; fill it from its start.
-        """
-        return self.streams[modality].room()
-
-    def advance(self, modality: str, count: int) -> None:
-        """Take the first ``count`` frames of ``room`` as written."""
-        self.streams[modality].advance(count)
-
-    @property
-    def bytes_written(self) -> int:
-        """Compressed bytes so far, over all modalities; chunks that are still being compressed do not count yet."""
-        return sum(stream.num_bytes for stream in self.streams.values())
-
-    def describe(self, entry: VideoEntry) -> None:
-        """Say what the video was; needed once before the block ends."""
-        self.entry = entry
 
 
 class _WrittenDataset:

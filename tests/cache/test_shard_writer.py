@@ -335,3 +335,52 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
         assert files_of(disk) == {}
     finally:
         subprocess.run([umount, disk], check=True)
+
+
+def test_videos_begun_side_by_side_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the order of their frames; one is abandoned and begun again, another one is never finished."""
+    monkeypatch.setattr(writer_module, "_LEAST_SPOOL_BYTES", 2000)  # so that the files of spools are in use
+    monkeypatch.setattr(writer_module, "MEMORY_BYTES", 4000)
+    videos = {"a": FRAMES, "b": FRAMES[::-1], "c": FRAMES[5:]}
+    (tmp_path / "one").mkdir()
+    with shard_writer(tmp_path / "one") as shard:
+        for name, frames in videos.items():
+            write_video(shard, name, frames)
+        shard.finish()
+    for threads in (0, 2):
+        folder = tmp_path / f"{threads}"
+        folder.mkdir()
+        with shard_writer(folder, threads=threads, in_flight=4) as shard:
+            writers = {name: shard.begin(name) for name in ("b", "d", "c", "a")}
+            for writer in writers.values():
+                writer.add_dataset(SPEC)
+            writers["b"].write("residual", FRAMES[:7])
+            shard.abandon(writers["b"])
+            writers["b"] = shard.begin("b")
+            writers["b"].add_dataset(SPEC)
+            for start in range(0, len(FRAMES), 3):
+                for name, frames in videos.items():
+                    if start < len(frames):
+                        writers[name].write("residual", frames[start : start + 3])
+                writers["d"].write("residual", FRAMES[:3])
+            shard.abandon(writers["d"])
+            for name in videos:
+                writers[name].describe(ENTRY)
+                shard.commit(writers[name])
+            shard.finish()
+        assert files_of(folder) == files_of(tmp_path / "one")
+
+
+def test_a_video_that_cannot_be_committed_can_be_abandoned(tmp_path: Path) -> None:
+    with shard_writer(tmp_path, in_flight=2) as shard:
+        video = shard.begin("v")
+        with pytest.raises(ValueError, match=r"without describe\(\)"):
+            shard.commit(video)
+        shard.abandon(video)
+        write_video(shard, "v")
+        assert shard.finish().num_videos == 1
+
+
+def test_no_room_for_any_video_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="in_flight must be >= 1, got 0"):
+        shard_writer(tmp_path, in_flight=0)
