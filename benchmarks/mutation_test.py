@@ -6,11 +6,13 @@ python benchmarks/mutation_test.py --videos 300
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder prints its settings otherwise
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from mutation import KINDS, extract_mutants, write_mutants

@@ -179,10 +179,10 @@ def _video_stream(container: Any) -> Any:
     if not streams:
         kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
         raise VideoError("open", f"no video stream in it, only {' and '.join(kinds)}")
-    stream = max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
-    if stream.codec_context is None:
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
         raise VideoError("open", "FFmpeg has no decoder for its codec")
-    return stream
+    return max(known, key=lambda stream: (stream.width or 0) * (stream.height or 0))
 
 
 def _words(error: BaseException) -> str:
