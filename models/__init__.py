@@ -1,0 +1,1 @@
+"""What trains from the cache. Nothing is here yet."""
