@@ -28,7 +28,8 @@ class Killing:
 def run_and_time(arguments: Sequence[str | os.PathLike[str]]) -> float:
     """Run ``vidprep`` undisturbed; return the seconds it took."""
     began = time.monotonic()
-    subprocess.run(command_line(*arguments), check=True, capture_output=True, timeout=_LONGEST_RUN)
+    result = subprocess.run(command_line(*arguments), check=False, capture_output=True, text=True, timeout=_LONGEST_RUN)
+    assert result.returncode == 0, result.stderr
     return time.monotonic() - began
 
 
@@ -85,15 +86,15 @@ def assert_same_bytes(actual: dict[str, bytes], expected: dict[str, bytes]) -> N
 def _run_and_kill(arguments: Sequence[str | os.PathLike[str]], seconds: float) -> bool:
     """Kill a run with its workers after ``seconds``; return whether it had ended before."""
     process = subprocess.Popen(
-        command_line(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command_line(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        status = process.wait(seconds)
+        _, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
         return False
-    assert status == 0
+    assert process.returncode == 0, errors
     return True
 
 

@@ -169,7 +169,7 @@ def _open_container(path: Path) -> Any:
     try:
         if path.stat().st_size == 0:
             raise VideoError("open", "the file is empty")
-        return av.open(str(path))
+        return av.open(str(path), metadata_errors="replace")  # a title in Latin-1 is no reason to fail
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoError("open", f"not a readable video: {_words(error)}") from error
 

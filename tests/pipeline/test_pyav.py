@@ -372,6 +372,22 @@ def test_a_corrupt_packet_is_an_error_not_a_shorter_video(tmp_path: Path) -> Non
     assert "damaged after" in error.reason
 
 
+def test_a_title_that_is_not_utf8_does_no_harm(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "plain.avi", codec="mpeg4")
+    titled = tmp_path / "titled.avi"
+    with av.open(str(path)) as source, av.open(str(titled), "w") as copy:
+        copy.metadata["title"] = "Fussball XX"
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                copy.mux(packet)
+    data = titled.read_bytes()
+    assert b"Fussball XX" in data
+    titled.write_bytes(data.replace(b"Fussball XX", b"Fu\xdfball XX "))
+    np.testing.assert_array_equal(frames_of(titled), frames_of(path))
+
+
 def test_real_clips(shared_videos: Path) -> None:
     counts = {
         "arm_wrestling.mp4": 280, "av1.mkv": 125, "bikes_640x272.mp4": 250, "bt709_full_range.mp4": 30,
