@@ -24,6 +24,7 @@ _SUFFIXES = {".mp4", ".avi", ".mkv", ".mov", ".webm"}
 _FEWEST_FRAMES = 60
 # Less means a still picture or a drawing, which decodes unlike footage.
 _LEAST_BITS_PER_PIXEL = 0.01
+_MOST_ENLARGED = 4 / 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,10 @@ class Footage:
     size: tuple[int, int]  # (height, width)
     num_frames: int
     bits_per_pixel: float
+
+    def fills(self, size: tuple[int, int]) -> bool:
+        """Whether it need not be enlarged much to clips of this size, which would make them soft."""
+        return all(mine * _MOST_ENLARGED >= wanted for mine, wanted in zip(self.size, size, strict=True))
 
     def is_native(self, size: tuple[int, int]) -> bool:
         """Whether it is an H.264 clip of this size as it stands."""
@@ -63,7 +68,7 @@ def find_footage(folder: Path | None) -> tuple[Footage, ...]:
 
 
 def h264_clips(
-    size: tuple[int, int], footage: tuple[Footage, ...], scratch: Path, *, number: int = 3, num_frames: int = 280
+    size: tuple[int, int], footage: tuple[Footage, ...], scratch: Path, *, number: int = 4, num_frames: int = 280
 ) -> tuple[Path, ...]:
     """Make H.264 clips of one size (libx264, preset medium, crf 23) of up to ``number`` pieces of footage.
 
@@ -71,7 +76,8 @@ def h264_clips(
     the clip's shape, scaled, and run forward and backward until there are ``num_frames``. Clips are kept in
     ``scratch`` for the next run.
     """
-    ranked = sorted(footage, key=lambda item: (not item.is_native(size), -item.size[0] * item.size[1], item.path.name))
+    fitting = [item for item in footage if item.fills(size)] or footage
+    ranked = sorted(fitting, key=lambda item: (not item.is_native(size), -item.size[0] * item.size[1], item.path.name))
     height, width = size
     clips = []
     for item in ranked[:number]:
@@ -121,6 +127,14 @@ def write_clip(path: Path, pictures: Iterator[Any], *, preset: str, fps: int = 2
         assert stream is not None, "no picture to encode"
         container.mux(stream.encode(None))
     os.replace(temporary, path)
+
+
+def bit_rate(clip: Path) -> float:
+    """Return how many kbit/s the pictures of a clip take."""
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        sizes = [packet.size for packet in container.demux(stream)]
+        return 8e-3 * sum(sizes) / len(sizes) * float(stream.average_rate)
 
 
 def rgb_frames(path: Path, size: tuple[int, int] = (128, 170), num_frames: int = 64) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from clips import find_footage, h264_clips
+from clips import bit_rate, find_footage, h264_clips
 from contenders import CONTENDERS, WITHOUT_FFMPEG, Contender, Work, decode
 from report import option_parser, publish, spread, table
 
@@ -63,7 +63,7 @@ def main() -> None:
         clips = h264_clips(size, footage, options.scratch)
         runs = race(clips, rounds=rounds, seconds=seconds, scratch=options.scratch)
         body += [f"## {size[1]}x{size[0]} to 170x128\n", _table(runs), "", *_verdict(runs)]
-        body += ["", f"Clips: {', '.join(clip.name for clip in clips)}.\n"]
+        body += ["", f"Clips: {', '.join(f'{clip.name} ({bit_rate(clip):.0f} kbit/s)' for clip in clips)}.\n"]
     publish("extraction", "Extraction beside its peers", "\n".join(body), write=options.write)
 
 
