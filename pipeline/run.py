@@ -28,6 +28,7 @@ from .cache.format import (
 )
 from .cache.sidecar import read_sidecar
 from .config import DECODERS, DEFAULT_SIZE, ExtractConfig
+from .decode.choose import choose_decoder
 from .decode.size import FrameSize
 from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
@@ -198,6 +199,7 @@ def extract(
     if on_error not in ("skip", "fail"):
         raise UsageError(f"on_error must be skip or fail, got {on_error!r}")
     devices = resolve_devices(device)
+    choose_decoder(decoder, devices[0])  # says what is not installed, before work starts
     num_workers = check_workers(workers, devices)
     found = find_videos(source, labels)
     cache = Path(os.path.abspath(out))

@@ -13,29 +13,26 @@ from .spool import Spool
 
 
 class VideoWriter:
-    """The datasets of one video, handed out by ``ShardWriter.video`` or ``ShardWriter.begin``.
+    """The datasets of one video, handed out by ``ShardWriter.video``.
 
     Parameters
     ----------
-    video_id
-        Its id.
     spool
-        Where its compressed chunks wait; its own until it is committed or abandoned.
+        Where its compressed chunks wait; its own until the video is stored or given up.
     open_stream
         Makes the stream of a dataset into a spool.
     """
 
-    def __init__(self, video_id: str, spool: Spool, open_stream: Callable[[DatasetSpec, Spool], ChunkStream]) -> None:
-        self.id = video_id
-        self.spool = spool
+    def __init__(self, spool: Spool, open_stream: Callable[[DatasetSpec, Spool], ChunkStream]) -> None:
         self.streams: dict[str, ChunkStream] = {}
         self.entry: VideoEntry | None = None
+        self._spool = spool
         self._open_stream = open_stream
 
     def add_dataset(self, spec: DatasetSpec) -> None:
         """Start a modality. Datasets are stored in the order they are added."""
         assert spec.modality not in self.streams, spec.modality
-        self.streams[spec.modality] = self._open_stream(spec, self.spool)
+        self.streams[spec.modality] = self._open_stream(spec, self._spool)
 
     def write(self, modality: str, frames: NDArray[Any]) -> None:
         """Append ``(n, H, W, C)`` frames, n >= 1. The array is the caller's again on return."""
@@ -58,5 +55,5 @@ class VideoWriter:
         return sum(stream.num_bytes for stream in self.streams.values())
 
     def describe(self, entry: VideoEntry) -> None:
-        """Say what the video was; needed once before it is committed."""
+        """Say what the video was; needed once before the block ends."""
         self.entry = entry

@@ -59,7 +59,7 @@ class ShardWriter:
     config_hash
         ``CacheHeader.config_hash`` of the cache.
     in_flight
-        Videos that may be begun and not yet committed at a time. Memory grows with it.
+        Videos that may be written at a time, each with memory of its own.
     expected_bytes
         About how large the shard will be, for the message when the disk is full.
 
@@ -98,7 +98,7 @@ class ShardWriter:
         self._written: list[_WrittenDataset] = []
         self._videos: list[str] = []
         self._failures: list[Failure] = []
-        self._begun: dict[str, VideoWriter] = {}
+        self._open: set[str] = set()
         self._spools: list[Spool] = []  # that no video uses now
         self._finished = False
 
@@ -130,21 +130,7 @@ class ShardWriter:
     def video(self, video_id: str) -> Iterator[VideoWriter]:
         """Write one video: it is in the shard if the block succeeds, and leaves no trace if the block raises.
 
-        Raises
-        ------
-        UsageError
-            The id cannot be stored.
-        """
-        video = self.begin(video_id)
-        try:
-            yield video
-            self.commit(video)
-        except BaseException:
-            self.abandon(video)
-            raise
-
-    def begin(self, video_id: str) -> VideoWriter:
-        """Start a video, beside others that are begun: ``commit`` or ``abandon`` it.
+        Up to ``in_flight`` blocks may be open at a time. Videos are stored in the order in which they end.
 
         Raises
         ------
@@ -153,31 +139,20 @@ class ShardWriter:
         """
         check_id(video_id)
         assert video_id not in self._videos, video_id
-        assert video_id not in self._begun, video_id
-        assert len(self._begun) < self._in_flight, self._begun.keys()
+        assert video_id not in self._open, video_id
+        assert len(self._open) < self._in_flight, self._open
         spool = self._spools.pop() if self._spools else self._resources.enter_context(self._make_spool())
-        video = self._begun[video_id] = VideoWriter(video_id, spool, self._open_stream)
-        return video
-
-    def commit(self, video: VideoWriter) -> None:
-        """Put a video into the shard, after those that were committed before.
-
-        Raises
-        ------
-        ValueError
-            It was not described, or has no frames; it is still to be abandoned.
-        """
-        self._store_video(video)
-        self.abandon(video)
-
-    def abandon(self, video: VideoWriter) -> None:
-        """Let go of what a video holds outside of the shard. It may be begun again."""
-        assert self._begun[video.id] is video
-        del self._begun[video.id]
-        for stream in video.streams.values():
-            stream.abandon()
-        video.spool.clear()
-        self._spools.append(video.spool)
+        video = VideoWriter(spool, self._open_stream)
+        self._open.add(video_id)
+        try:
+            yield video
+            self._commit(video_id, video)
+        finally:
+            for stream in video.streams.values():
+                stream.abandon()
+            spool.clear()
+            self._spools.append(spool)
+            self._open.remove(video_id)
 
     def fail(self, video_id: str, stage: str, reason: str) -> None:
         """Record a video that is not in the shard."""
@@ -193,7 +168,7 @@ class ShardWriter:
         OutputError
             The disk is full, or what was read back is not what was written.
         """
-        assert not self._begun
+        assert not self._open
         assert not self._finished
         try:
             self._file.close()
@@ -248,8 +223,8 @@ class ShardWriter:
             threads=self._threads,
         )
 
-    def _store_video(self, video: VideoWriter) -> None:
-        video_id, entry = video.id, video.entry
+    def _commit(self, video_id: str, video: VideoWriter) -> None:
+        entry = video.entry
         if entry is None:
             raise ValueError(f"{video_id} was written without describe()")
         for stream in video.streams.values():

@@ -1,17 +1,130 @@
-"""Who decodes a video: DALI on a GPU where it can, PyAV everywhere else."""
+"""Who decodes a video: DALI where it was asked for or a GPU is at work, and PyAV what DALI cannot take."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
 
+from ..errors import MissingExtraError, VideoError
 from .frames import FrameSource
 from .size import FrameSize
+
+
+def choose_decoder(decoder: str, device: str) -> tuple[str, str]:
+    """Return who is to decode, ``dali`` or ``pyav``, and a note if that is not the first choice.
+
+    Parameters
+    ----------
+    decoder
+        ``auto`` takes DALI on a GPU, if it is installed, and PyAV on the CPU; ``dali``; ``pyav``.
+    device
+        ``cpu`` or ``cuda:N``.
+
+    Raises
+    ------
+    MissingExtraError
+        ``dali`` was asked for and is not installed.
+    """
+    assert decoder in ("auto", "dali", "pyav"), decoder
+    if decoder == "pyav" or (decoder == "auto" and device == "cpu"):
+        return "pyav", ""
+    from .dali_lane import require_dali
+
+    try:
+        require_dali(device)
+    except MissingExtraError:
+        if decoder == "dali":
+            raise
+        return "pyav", "DALI is not installed"
+    return "dali", ""
 
 
 def open_frames(
     path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str, decoder: str
 ) -> tuple[FrameSource, str]:
+    """Open a video with the decoder that was asked for, or with PyAV if DALI cannot take it.
+
+    DALI may still find that it cannot decode a video when it comes to the frames; ``dali_note`` makes a note of such an
+    error, and opening the video once more, with ``pyav``, gives the last word on it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    size
+        Which size the frames are to have.
+    fps
+        Frames per second to pick by timestamp; ``None`` takes every frame.
+    chunk_frames
+        Frames a chunk holds at most.
+    device
+        ``cpu`` or ``cuda:N``: where the frames are to be, whoever decodes them.
+    decoder
+        ``auto``, ``dali`` or ``pyav``, as for ``choose_decoder``.
+
+    Returns
+    -------
+    source, note
+        The open video. If DALI was to decode it and PyAV does, the reason; otherwise ``""``.
+
+    Raises
+    ------
+    VideoError
+        If PyAV finds nothing to decode.
+    MissingExtraError
+        As for ``choose_decoder``.
+    """
+    chosen, note = choose_decoder(decoder, device)
+    if chosen == "dali":
+        source, note = start_dali(path, size=size, fps=fps, chunk_frames=chunk_frames, device=device)
+        if source is not None:
+            return source, note
+    return _open_pyav(path, size=size, fps=fps, chunk_frames=chunk_frames, device=device), note
+
+
+def start_dali(
+    path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str
+) -> tuple[FrameSource | None, str]:
+    """Start decoding a video with DALI, on its threads.
+
+    Parameters
+    ----------
+    path, size, fps, chunk_frames, device
+        As for ``open_frames``.
+
+    Returns
+    -------
+    source, note
+        The open video and ``""``; or ``None``, and why PyAV has to decode it.
+    """
+    from .dali import DaliSource
+    from .dali_support import can_take, shares_decoder
+    from .demux import scan
+
+    try:
+        scanned = scan(path)
+        refusal = can_take(scanned, device)
+        if refusal is None and device != "cpu":
+            refusal = shares_decoder(scanned)
+        if refusal is not None:
+            return None, refusal
+        source = DaliSource(path, scanned, size=size, fps=fps, chunk_frames=chunk_frames, device=device, num_threads=1)
+    except VideoError as error:
+        return None, dali_note(error.reason)
+    return source, ""
+
+
+def dali_note(reason: str) -> str:
+    """Return the note of a video that DALI began and PyAV has to decode."""
+    return reason if reason.startswith("DALI") else f"DALI: {reason}"
+
+
+def _open_pyav(path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str) -> FrameSource:
     from .pyav import open_pyav
 
-    return open_pyav(path, size=size, fps=fps, chunk_frames=chunk_frames), ""
+    source = open_pyav(path, size=size, fps=fps, chunk_frames=chunk_frames)
+    if device == "cpu":
+        return source
+    from .upload import UploadedSource
+
+    return UploadedSource(source, device)

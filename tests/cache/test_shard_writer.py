@@ -337,8 +337,8 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
         subprocess.run([umount, disk], check=True)
 
 
-def test_videos_begun_side_by_side_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the order of their frames; one is abandoned and begun again, another one is never finished."""
+def test_videos_written_side_by_side_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the order of their frames; one fails half-way and is written again, another one never ends."""
     monkeypatch.setattr(writer_module, "_LEAST_SPOOL_BYTES", 2000)  # so that the files of spools are in use
     monkeypatch.setattr(writer_module, "MEMORY_BYTES", 4000)
     videos = {"a": FRAMES, "b": FRAMES[::-1], "c": FRAMES[5:]}
@@ -351,34 +351,24 @@ def test_videos_begun_side_by_side_give_the_same_bytes(tmp_path: Path, monkeypat
         folder = tmp_path / f"{threads}"
         folder.mkdir()
         with shard_writer(folder, threads=threads, in_flight=4) as shard:
-            writers = {name: shard.begin(name) for name in ("b", "d", "c", "a")}
+            blocks = {name: shard.video(name) for name in ("c", "d", "a")}
+            writers = {name: block.__enter__() for name, block in blocks.items()}
+            break_video(shard, "b", 9)
+            blocks["b"] = shard.video("b")
+            writers["b"] = blocks["b"].__enter__()
             for writer in writers.values():
                 writer.add_dataset(SPEC)
-            writers["b"].write("residual", FRAMES[:7])
-            shard.abandon(writers["b"])
-            writers["b"] = shard.begin("b")
-            writers["b"].add_dataset(SPEC)
+                writer.describe(ENTRY)
             for start in range(0, len(FRAMES), 3):
+                writers["d"].write("residual", FRAMES[:3])
                 for name, frames in videos.items():
                     if start < len(frames):
                         writers[name].write("residual", frames[start : start + 3])
-                writers["d"].write("residual", FRAMES[:3])
-            shard.abandon(writers["d"])
+            assert blocks["d"].__exit__(VideoError, VideoError("decode", "it is broken"), None) is False
             for name in videos:
-                writers[name].describe(ENTRY)
-                shard.commit(writers[name])
+                blocks[name].__exit__(None, None, None)
             shard.finish()
         assert files_of(folder) == files_of(tmp_path / "one")
-
-
-def test_a_video_that_cannot_be_committed_can_be_abandoned(tmp_path: Path) -> None:
-    with shard_writer(tmp_path, in_flight=2) as shard:
-        video = shard.begin("v")
-        with pytest.raises(ValueError, match=r"without describe\(\)"):
-            shard.commit(video)
-        shard.abandon(video)
-        write_video(shard, "v")
-        assert shard.finish().num_videos == 1
 
 
 def test_no_room_for_any_video_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""One modality of one video, from chunks of frames into the writer, wherever the chunks begin and end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cache import DatasetSpec, VideoWriter
+from .devices import concatenate, to_host
+from .errors import VideoError
+from .modalities import Modality
+
+
+class ModalityStream:
+    """Keeps the frames that the next chunk's first items reach back to.
+
+    Parameters
+    ----------
+    modality
+        What to compute.
+    step
+        Distance in frames of its two pictures.
+    out
+        The video's writer.
+    """
+
+    def __init__(self, modality: Modality, step: int, out: VideoWriter) -> None:
+        self._modality = modality
+        self._step = step
+        self._halo = modality.halo(step)
+        self._tail: Any = None
+        self._out = out
+        self._declared = False
+
+    def add(self, frames: Any) -> None:
+        """Compute and write the items of the next ``(T, H, W, 3)`` uint8 frames; they are the caller's again then."""
+        halo = self._halo
+        if halo and self._tail is not None:
+            self._compute(concatenate(self._tail, frames[:halo]))
+        self._compute(frames)
+        if halo:
+            # of a chunk shorter than the halo, older frames are still needed
+            recent = frames if self._tail is None or len(frames) >= halo else concatenate(self._tail, frames)
+            self._tail = recent[-halo:].copy()
+
+    def check(self, num_frames: int) -> None:
+        """Raise ``VideoError`` if ``num_frames``, all that were added, were too few for a single item."""
+        if num_frames <= self._halo:
+            frames = "1 frame" if num_frames == 1 else f"{num_frames} frames"
+            raise VideoError(
+                "compute",
+                f"too short: {self._modality.name} with step {self._step} needs at least {self._halo + 1} frames, "
+                f"and this video has {frames}",
+            )
+
+    def _compute(self, frames: Any) -> None:
+        """Compute the items of consecutive frames, straight into the chunks that are being filled."""
+        done, count = 0, len(frames) - self._halo
+        while done < count:
+            room = self._room(frames)
+            part = frames[done : done + len(room) + self._halo]
+            taken = len(part) - self._halo
+            if isinstance(frames, np.ndarray):
+                self._modality.compute(part, self._step, room[:taken])
+            else:
+                room[:taken] = to_host(self._on_device(part, taken))
+            self._out.advance(self._modality.name, taken)
+            done += taken
+
+    def _on_device(self, part: Any, count: int) -> Any:
+        import cupy
+
+        items = cupy.empty((count, *part.shape[1:3], self._modality.channels), self._modality.dtype)
+        self._modality.compute(part, self._step, items)
+        return items
+
+    def _room(self, frames: Any) -> NDArray[Any]:
+        if not self._declared:
+            self._out.add_dataset(
+                DatasetSpec(
+                    modality=self._modality.name,
+                    height=frames.shape[1],
+                    width=frames.shape[2],
+                    channels=self._modality.channels,
+                    dtype=self._modality.dtype,
+                )
+            )
+            self._declared = True
+        return self._out.room(self._modality.name)
