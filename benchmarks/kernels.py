@@ -200,7 +200,7 @@ def _opencv_residual(frames: Any, out: Any) -> Any:
 def _convert(converter: FrameConverter, y: Any, u: Any, v: Any) -> Any:
     out = np.empty((NUM_FRAMES, *OUT_SIZE, 3), np.uint8)
     for t in range(NUM_FRAMES):
-        converter(y[t], u[t], v[t], out[t])
+        converter(*((plane[t].ctypes.data, plane.strides[1]) for plane in (y, u, v)), out[t])
     return out
 
 

@@ -25,6 +25,16 @@ _INT8, _INT16, _INT32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _VECTOR8, _VECTOR16, _VECTOR32 = (ir.VectorType(kind, LANES) for kind in (_INT8, _INT16, _INT32))
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def memory_at(typing_context: Any, address: Any) -> Any:
+    """Turn an address, an integer, into the pointer that ``numba.carray`` takes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.intp), generate
+
+
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index])

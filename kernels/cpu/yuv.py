@@ -1,4 +1,4 @@
-"""Planar YUV to resized RGB on the CPU: tiles of 16 output rows, every inner loop plain SIMD over 16 or more lanes.
+"""Planar YUV to resized RGB on the CPU: tiles of 16 output rows, every inner loop plain SIMD over 16 lanes.
 
 A tile is filtered vertically (SIMD along x), transposed, filtered horizontally (SIMD along the 16 rows), turned to
 RGB (the same lanes), and transposed back into the frame. Its buffers stay in the L1 and L2 caches, and the picture's
@@ -10,11 +10,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import carray, njit
 from numpy.typing import NDArray
 
-from ..yuv import NARROW_TAPS, RGB_BITS, SAMPLE_BITS, WEIGHT_BITS, YuvFormat, colour_table, plane_tables
-from ._simd import LANES, filter_narrow, filter_wide, mix_lanes, transpose_8x8, transpose_16x16
+from ..yuv import (
+    NARROW_TAPS,
+    RGB_BITS,
+    SAMPLE_BITS,
+    WEIGHT_BITS,
+    YuvFormat,
+    chroma_shape,
+    colour_table,
+    plane_tables,
+)
+from ._simd import LANES, filter_narrow, filter_wide, memory_at, mix_lanes, transpose_8x8, transpose_16x16
+
+Plane = tuple[int, int]
+"""Where a plane's first sample lies in memory, and how many bytes its rows are apart."""
 
 
 def yuv_to_rgb_cpu(
@@ -24,15 +36,17 @@ def yuv_to_rgb_cpu(
     out = np.empty((y.shape[0], *size, 3), np.uint8)
     converter = FrameConverter((y.shape[1], y.shape[2]), size, fmt)
     for t in range(y.shape[0]):
-        converter(*(np.ascontiguousarray(plane[t]) for plane in (y, u, v)), out[t])
+        planes = [np.ascontiguousarray(plane[t]) for plane in (y, u, v)]
+        converter(*((plane.ctypes.data, plane.strides[0]) for plane in planes), out[t])
     return out
 
 
 class FrameConverter:
     """Convert pictures of one size and format, one by one, without allocating.
 
-    Not thread-safe: an object owns its tile buffers. Made for decoders, which know the format once per stream and
-    hold planes whose rows are padded.
+    Not thread-safe: an object owns its tile buffers. Made for decoders, which know the format once per stream, hold
+    planes whose rows are padded, and call it thousands of times a second: so tables and buffers are packed into few
+    arrays, and planes are plain addresses.
 
     Parameters
     ----------
@@ -45,37 +59,34 @@ class FrameConverter:
     """
 
     def __init__(self, luma_shape: tuple[int, int], size: tuple[int, int], fmt: YuvFormat) -> None:
-        luma_y, luma_x, chroma_y, chroma_x = plane_tables(luma_shape, size, fmt)
-        self._vertical = (luma_y.starts, luma_y.weights, chroma_y.starts, chroma_y.weights)
-        self._horizontal = (luma_x.starts, luma_x.weights, chroma_x.starts, chroma_x.weights)
+        axes = plane_tables(luma_shape, size, fmt)
+        self._starts = np.concatenate([axis.starts for axis in axes])
+        self._weights = np.concatenate([axis.weights.ravel() for axis in axes])
         colours = colour_table(fmt)
-        self._colours = (colours.shifts, colours.offsets, colours.coefficients, colours.biases)
-        shift_x = fmt.chroma_shift[0]
-        self._widths = (luma_shape[1], -(-luma_shape[1] >> shift_x))
-        self._left = SAMPLE_BITS - fmt.depth
+        self._colours = (colours.shifts, colours.offsets, colours.coefficients.ravel(), colours.biases)
         span = _round_up(luma_shape[1], 8)
-        out_w = size[1]
-        self._rows = np.zeros((LANES, span), np.uint16)
-        self._columns = np.zeros((span, LANES), np.uint16)
-        self._planes = np.zeros((3, out_w, LANES), np.uint16)
-        self._rgb = np.zeros((_round_up(out_w * 3, 16), LANES), np.uint8)
-        self._lines = np.zeros((LANES, _round_up(out_w * 3, 16)), np.uint8)
+        line = _round_up(size[1] * 3, 16)
+        self._words = np.zeros((2 * span + 3 * size[1]) * LANES, np.uint16)
+        self._bytes = np.zeros(2 * line * LANES, np.uint8)
+        chroma_height, chroma_width = chroma_shape(luma_shape, fmt)
+        sizes = (luma_shape[1], chroma_width, luma_shape[0], chroma_height)
+        taps = [axis.weights.shape[1] for axis in axes]
+        self._numbers = np.array([*sizes, *taps, SAMPLE_BITS - fmt.depth, span, line])
+        self._sample = np.zeros(0, np.uint8 if fmt.depth == 8 else np.uint16)
 
-    def __call__(
-        self, y: NDArray[Any], u: NDArray[Any], v: NDArray[Any], out: NDArray[np.uint8]
-    ) -> None:
+    def __call__(self, y: Plane, u: Plane, v: Plane, out: NDArray[np.uint8]) -> None:
         """Convert one picture into ``out``.
 
         Parameters
         ----------
         y, u, v
-            C-contiguous ``(height, stride)`` planes; a stride may be larger than the plane's width.
+            The planes; they must stay where they are until this returns.
         out
             C-contiguous ``(H, W, 3)`` uint8.
         """
         _convert(
-            y, u, v, out, self._widths, self._left, self._vertical, self._horizontal, self._colours,
-            self._rows, self._columns, self._planes, self._rgb, self._lines,
+            *y, *u, *v, out, self._sample, self._numbers, self._starts, self._weights, self._colours, self._words,
+            self._bytes,
         )  # fmt: skip
 
 
@@ -83,14 +94,15 @@ def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _filter_rows(plane, width, y0, count, starts, weights, left, rows):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def _filter_rows(plane, width, y0, count, starts, weights, taps, left, rows):  # type: ignore[no-untyped-def]
     """Vertical pass of one tile: ``rows[r, x]`` = sample of output row ``y0 + r``."""
-    stride, span, taps = plane.shape[1], rows.shape[1], weights.shape[1]
+    stride, span = plane.shape[1], rows.size // LANES
     for r in range(count):
-        first, first_weight = starts[y0 + r] * stride, (y0 + r) * taps
+        first_weight = (y0 + r) * taps
+        first = starts[y0 + r] * stride
         if width < LANES:
-            _filter_few(plane, width, starts[y0 + r], weights[y0 + r], left, rows[r])
+            _filter_few(plane, width, starts[y0 + r], weights[first_weight : first_weight + taps], left, rows[r * span :])
             continue
         for x0 in range(0, width, LANES):
             x = min(x0, width - LANES)  # the last lanes overlap those before: nothing past the plane is read
@@ -100,7 +112,7 @@ def _filter_rows(plane, width, y0, count, starts, weights, left, rows):  # type:
                 filter_wide(plane, first + x, stride, left, weights, first_weight, taps, rows, r * span + x)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _filter_few(plane, width, first, weights, left, row):  # type: ignore[no-untyped-def]
     """Vertical pass of a row that is narrower than a vector."""
     taps = weights.size
@@ -113,59 +125,59 @@ def _filter_few(plane, width, first, weights, left, row):  # type: ignore[no-unt
         row[x] = min(total, (1 << SAMPLE_BITS) - 1)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _filter_columns(columns, starts, weights, planes, p):  # type: ignore[no-untyped-def]
-    """Horizontal pass of one transposed tile: ``planes[p, x, r]``."""
-    taps, width = weights.shape[1], planes.shape[1]
-    for x in range(width):
-        first, target = starts[x] * LANES, (p * width + x) * LANES
+@njit(nogil=True, cache=True)
+def _filter_columns(columns, starts, weights, taps, plane):  # type: ignore[no-untyped-def]
+    """Horizontal pass of one transposed tile: ``plane[x, r]``."""
+    for x in range(starts.size):
         if taps <= NARROW_TAPS:
-            filter_narrow(columns, first, LANES, 0, weights, x * taps, taps, planes, target)
+            filter_narrow(columns, starts[x] * LANES, LANES, 0, weights, x * taps, taps, plane, x * LANES)
         else:
-            filter_wide(columns, first, LANES, 0, weights, x * taps, taps, planes, target)
+            filter_wide(columns, starts[x] * LANES, LANES, 0, weights, x * taps, taps, plane, x * LANES)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _mix_colours(planes, colours, rgb):  # type: ignore[no-untyped-def]
-    """Colour pass of one transposed tile: ``rgb[3 x + c, r]``."""
-    width = planes.shape[1]
-    shifts, offsets, coefficients, biases = colours
-    for x in range(width):
-        mix_lanes(
-            planes, x * LANES, width * LANES, shifts, offsets, coefficients, biases, RGB_BITS, rgb, 3 * x * LANES
-        )
-
-
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _convert(  # type: ignore[no-untyped-def]
-    y, u, v, out, widths, left, vertical, horizontal, colours, rows, columns, planes, rgb, lines
+    y, y_stride, u, u_stride, v, v_stride, out, sample, numbers, all_starts, all_weights, colours, words, octets
 ):
+    luma_width, chroma_width, luma_height, chroma_height = numbers[0], numbers[1], numbers[2], numbers[3]
+    left, span, line = numbers[8], numbers[9], numbers[10]
     out_h, out_w = out.shape[0], out.shape[1]
-    luma_y, luma_wy, chroma_y, chroma_wy = vertical
-    luma_x, luma_wx, chroma_x, chroma_wx = horizontal
-    span = rows.shape[1]
+    flat = out.reshape(-1)
+    rows, columns = words[: span * LANES], words[span * LANES : 2 * span * LANES]
+    planes = words[2 * span * LANES :]
+    rgb, lines = octets[: line * LANES], octets[line * LANES :]
     for y0 in range(0, out_h, LANES):
         count = min(LANES, out_h - y0)
         for p in range(3):
-            plane = y if p == 0 else (u if p == 1 else v)
-            width = widths[0] if p == 0 else widths[1]
-            if p == 0:
-                _filter_rows(plane, width, y0, count, luma_y, luma_wy, left, rows)
-            else:
-                _filter_rows(plane, width, y0, count, chroma_y, chroma_wy, left, rows)
+            address = y if p == 0 else (u if p == 1 else v)
+            stride = (y_stride if p == 0 else (u_stride if p == 1 else v_stride)) // sample.itemsize
+            width, height = (luma_width, luma_height) if p == 0 else (chroma_width, chroma_height)
+            plane = carray(memory_at(address), (height, stride), sample.dtype)
+            # tables of luma y, luma x, chroma y, chroma x, one after the other
+            vertical_taps, horizontal_taps = (numbers[4], numbers[5]) if p == 0 else (numbers[6], numbers[7])
+            first = 0 if p == 0 else out_h + out_w
+            first_weight = 0 if p == 0 else out_h * numbers[4] + out_w * numbers[5]
+            starts, weights = all_starts[first:], all_weights[first_weight:]
+            _filter_rows(plane, width, y0, count, starts, weights, vertical_taps, left, rows)
             for x in range(0, width, 8):
                 transpose_8x8(rows, x, span, columns, x * LANES, LANES)
                 transpose_8x8(rows, 8 * span + x, span, columns, x * LANES + 8, LANES)
-            if p == 0:
-                _filter_columns(columns, luma_x, luma_wx, planes, p)
-            else:
-                _filter_columns(columns, chroma_x, chroma_wx, planes, p)
-        _mix_colours(planes, colours, rgb)
-        stride = lines.shape[1]
-        for x in range(0, stride, 16):
-            transpose_16x16(rgb, x * LANES, LANES, lines, x, stride)
+            _filter_columns(
+                columns,
+                starts[out_h : out_h + out_w],
+                weights[out_h * vertical_taps :],
+                horizontal_taps,
+                planes[p * out_w * LANES :],
+            )
+        shifts, offsets, coefficients, biases = colours
+        for x in range(out_w):
+            mix_lanes(
+                planes, x * LANES, out_w * LANES, shifts, offsets, coefficients, biases, RGB_BITS, rgb, 3 * x * LANES
+            )
+        for x in range(0, line, 16):
+            transpose_16x16(rgb, x * LANES, LANES, lines, x, line)
         for r in range(count):
-            target = out[y0 + r].reshape(-1)
-            source = lines[r]
-            for x in range(out_w * 3):
+            target = flat[(y0 + r) * out_w * 3 : (y0 + r + 1) * out_w * 3]
+            source = lines[r * line :]
+            for x in range(target.size):
                 target[x] = source[x]

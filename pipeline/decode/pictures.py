@@ -6,9 +6,6 @@ import re
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...kernels.yuv import YuvFormat
 
 # FFmpeg's AVCOL_SPC_*, by number. Unspecified (2) is BT.601, as in FFmpeg, OpenCV and decord.
@@ -74,15 +71,15 @@ def to_planar(frame: Any) -> Any:
     return frame.reformat(format="yuv444p")
 
 
-def planes(frame: Any, fmt: YuvFormat) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return views of the three planes, ``(height, stride)`` each; valid while ``frame`` lives.
+def plane_addresses(frame: Any, fmt: YuvFormat) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Return address and row distance in bytes of the three planes, as ``FrameConverter`` takes them.
 
-    R, G, B for planar RGB (FFmpeg stores G, B, R); the luma plane three times for a grey picture.
+    R, G, B for planar RGB (FFmpeg stores G, B, R); the luma plane three times for a grey picture. Valid while ``frame``
+    lives.
     """
     stored = frame.planes
-    order = (2, 0, 1) if fmt.matrix == "rgb" else (0, 0, 0) if fmt.matrix == "gray" else (0, 1, 2)
-    dtype = np.uint8 if fmt.depth == 8 else np.dtype("<u2")
-    y, u, v = (
-        np.frombuffer(plane, dtype).reshape(plane.height, -1) for plane in (stored[i] for i in order)
-    )
-    return y, u, v
+    if fmt.matrix == "gray":
+        y = (stored[0].buffer_ptr, stored[0].line_size)
+        return y, y, y
+    first, second, third = ((plane.buffer_ptr, plane.line_size) for plane in stored[:3])
+    return (third, first, second) if fmt.matrix == "rgb" else (first, second, third)

@@ -17,7 +17,7 @@ from ...kernels.yuv import YuvFormat
 from ..errors import VideoError
 from .cut_short import missing_bytes
 from .frames import FrameChunk, StreamInfo
-from .pictures import planar_format, planes, to_planar
+from .pictures import planar_format, plane_addresses, to_planar
 from .sampling import TimeRepair, pick
 from .size import FrameSize
 
@@ -159,10 +159,10 @@ class PyavSource:
             converter = self._converters[key] = FrameConverter((picture.height, picture.width), size, fmt)
             self._upside = np.empty((*size, 3), np.uint8)
         if self.info.rotation:
-            converter(*planes(picture, fmt), self._upside)
+            converter(*plane_addresses(picture, fmt), self._upside)
             out[:] = np.rot90(self._upside, -self.info.rotation // 90)
         else:
-            converter(*planes(picture, fmt), out)
+            converter(*plane_addresses(picture, fmt), out)
 
 
 def _open_container(path: Path) -> Any:

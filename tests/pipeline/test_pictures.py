@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from media import moving_texture
+from vidprep.kernels.cpu.yuv import FrameConverter
 from vidprep.kernels.yuv import YuvFormat
-from vidprep.pipeline.decode.pictures import planar_format, planes, to_planar
+from vidprep.pipeline.decode.pictures import planar_format, plane_addresses, to_planar
 
 UNSPECIFIED, LIMITED, FULL = 0, 1, 2
 BT709, BT470BG, BT2020 = 1, 5, 9
@@ -94,21 +95,29 @@ def test_white_stays_white(name: str) -> None:
     assert parted.format.name == "gbrp"
     fmt = planar_format(parted.format.name, parted.colorspace, parted.color_range, False)
     assert fmt is not None
-    for plane in planes(parted, fmt):
-        assert (plane[:, :6] == 255).all()
+    assert (_converted(parted, fmt) == 255).all()
 
 
 def test_planes_come_in_the_kernels_order() -> None:
     frame = _coloured().reformat(format="gbrp")
     fmt = planar_format("gbrp", 2, UNSPECIFIED, False)
     assert fmt is not None
-    assert [plane[0, 0] for plane in planes(frame, fmt)] == [200, 30, 40]
-    deep = _coloured().reformat(format="yuv420p10le")
-    fmt = planar_format("yuv420p10le", 2, UNSPECIFIED, False)
+    assert (_converted(frame, fmt) == (200, 30, 40)).all()
+    green, blue, red = ((plane.buffer_ptr, plane.line_size) for plane in frame.planes)
+    assert plane_addresses(frame, fmt) == (red, green, blue)
+
+
+def test_a_grey_picture_is_its_luma_three_times() -> None:
+    frame = _coloured().reformat(format="gray")
+    fmt = planar_format("gray", 2, UNSPECIFIED, False)
     assert fmt is not None
-    y, u, v = planes(deep, fmt)
-    assert (y.dtype, y.shape[0], u.shape[0], v.shape[0]) == (np.uint16, 6, 3, 3)
-    assert y.max() < 1024
+    assert plane_addresses(frame, fmt) == ((frame.planes[0].buffer_ptr, frame.planes[0].line_size),) * 3
+
+
+def _converted(frame: av.VideoFrame, fmt: YuvFormat) -> np.ndarray:
+    out = np.empty((frame.height, frame.width, 3), np.uint8)
+    FrameConverter((frame.height, frame.width), (frame.height, frame.width), fmt)(*plane_addresses(frame, fmt), out)
+    return out
 
 
 def _textured() -> av.VideoFrame:
