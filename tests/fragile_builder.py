@@ -43,6 +43,22 @@ def fragile(task: ShardTask, device: str, report: Callable[[Event], None]) -> No
         report(VideoFinished(video=video.id))
 
 
+def fragile_side_by_side(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """As ``fragile``, with ``task.in_flight`` videos open at a time, which misbehave when the last of them is."""
+    given_up = {video for video, _, _ in task.given_up}
+    _note(task, f"{task.plan.name} {os.getpid()} {task.in_flight} at once without {sorted(given_up)}")
+    names = [video.id for video in task.plan.videos if video.id not in given_up]
+    for start in range(0, len(names), task.in_flight):
+        together = names[start : start + task.in_flight]
+        for name in together:
+            report(VideoStarted(video=name))
+            report(Advanced(frames=FRAMES, num_bytes=NUM_BYTES))
+        for name in together:
+            _misbehave(name)
+        for name in together:
+            report(VideoFinished(video=name))
+
+
 def fragile_extraction(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
     """Build the shard in truth, but die or hang at a video that is called so, in the middle of its work."""
 

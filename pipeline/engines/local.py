@@ -1,7 +1,8 @@
 """The local engine: worker processes on this machine, replaced when a video kills or hangs one.
 
 An engine only schedules. Each worker has one shard at a time; what it reports says whose fault a death is: the video
-it has started and not finished. That video is given up, and the shard is built again without it.
+it has started and not finished. That video is given up, and the shard is built again without it. With several such
+videos, as DALI decodes them, nobody can tell: the shard is built again one video at a time.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class _Worker:
     process: BaseProcess | None = None
     pipe: Connection | None = None
     task: ShardTask | None = None
-    video: str | None = None  # started and not finished
+    open_videos: set[str] = field(default_factory=set)  # started and not finished
     last_sign: float = 0.0
     reported: list[Advanced] = field(default_factory=list)  # of the shard in work
 
@@ -107,8 +108,8 @@ class _Worker:
 
     def assign(self, task: ShardTask) -> None:
         assert self.pipe is not None
-        self.task, self.video, self.last_sign = task, None, time.monotonic()
-        self.reported = []
+        self.task, self.last_sign = task, time.monotonic()
+        self.open_videos, self.reported = set(), []
         try:
             self.pipe.send(task)
         except (BrokenPipeError, ConnectionResetError):
@@ -134,7 +135,7 @@ class _Worker:
             return None
         if not alive:
             return self._bury(self._cause_of_death(), on_event)
-        if self.video is not None and time.monotonic() - self.last_sign > time_limit:
+        if self.open_videos and time.monotonic() - self.last_sign > time_limit:
             self.process.kill()
             self.process.join()
             reason = f"no frame came out of its decoder for {time_limit:g} seconds, and the worker was killed"
@@ -146,9 +147,9 @@ class _Worker:
             raise message
         self.last_sign = time.monotonic()
         if isinstance(message, VideoStarted):
-            self.video = message.video
+            self.open_videos.add(message.video)
         elif isinstance(message, VideoFinished):
-            self.video = None
+            self.open_videos.discard(message.video)  # one that was given up was not opened
         elif isinstance(message, Advanced):
             self.reported.append(message)
         elif isinstance(message, ShardFinished):
@@ -164,23 +165,28 @@ class _Worker:
         return f"its worker process ended with status {code}"
 
     def _bury(self, reason: str, on_event: Callable[[Event], None]) -> ShardTask:
-        """Replace the process; return the shard's task without the video that is to blame."""
+        """Replace the process; return the shard's task without the video that is to blame, or such that one can be."""
         assert self.task is not None
         assert self.pipe is not None
-        task, video = self.task, self.video
+        task, suspects = self.task, self.open_videos
         for message in self.reported:
             on_event(Advanced(frames=-message.frames, num_bytes=-message.num_bytes))
         self.pipe.close()
-        self.task = self.video = None
+        self.task, self.open_videos = None, set()
         number = task.plan.number
-        if video is None:
+        if not suspects:
             self.blameless_deaths[number] += 1
             if self.blameless_deaths[number] >= _MOST_BLAMELESS_DEATHS:
                 raise OutputError(
                     f"{task.plan.name} cannot be built: {reason.replace('its worker', 'the worker', 1)} twice while no "
                     "video was open; is the machine out of memory? The cache can be resumed with the same command"
                 )
+        elif len(suspects) > 1:
+            assert task.in_flight > 1, suspects
+            logger.info("%s: %s, with %d videos open; now one at a time", task.plan.name, reason, len(suspects))
+            task = replace(task, in_flight=1)
         else:
+            (video,) = suspects
             logger.warning("%s: %s", video, reason)
             task = replace(task, given_up=(*task.given_up, (video, "worker", reason)))
         self.start()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from fragile_builder import (
     dies_outside_videos_once,
     fragile,
     fragile_extraction,
+    fragile_side_by_side,
     make_tasks,
 )
 from media import write_clip
@@ -65,6 +67,27 @@ def test_what_killed_a_worker_is_recorded_and_the_shard_complete(tmp_path: Path)
     assert (failure.video, failure.stage) == ("segfault.mp4", "worker")
     assert failure.reason == "its worker process was killed by SIGSEGV"
     assert sorted(path.name for path in (cache / "shards").iterdir()) == ["shard-00000.h5", "shard-00000.parquet"]
+
+
+@pytest.mark.parametrize("misdeed", ["segfault", "exit", "hang"])
+def test_with_several_videos_open_nobody_is_blamed(misdeed: str, tmp_path: Path) -> None:
+    (task,) = make_tasks(tmp_path, ("a", "b", misdeed, "c", "d"))
+    events = run([replace(task, in_flight=3)], fragile_side_by_side, time_limit=1)
+    notes = [line.split(maxsplit=2)[2] for line in (tmp_path / "notes.txt").read_text().splitlines()]
+    assert notes == ["3 at once without []", "1 at once without []", f"1 at once without ['{misdeed}']"]
+    assert events[-1] == ShardFinished(number=0)
+    progress = Progress(videos_total=5, videos_before=0)
+    for event in events:
+        progress.take(event)
+    assert progress.finished == {"a", "b", "c", "d"}
+    assert (progress.frames, progress.num_bytes) == (4 * FRAMES, 4 * NUM_BYTES)
+
+
+def test_a_single_open_video_is_to_blame_however_many_could_be(tmp_path: Path) -> None:
+    (task,) = make_tasks(tmp_path, ("a", "b", "c", "segfault"))
+    run([replace(task, in_flight=3)], fragile_side_by_side)
+    notes = (tmp_path / "notes.txt").read_text().splitlines()
+    assert [note.split(maxsplit=2)[2] for note in notes] == ["3 at once without []", "3 at once without ['segfault']"]
 
 
 def test_a_death_in_one_worker_leaves_the_other_alone(tmp_path: Path) -> None:
