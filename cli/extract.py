@@ -22,34 +22,77 @@ _SHOWN_FAILURES = 5
 @click.argument("source", type=click.Path())
 @click.option("--out", "-o", required=True, type=click.Path(), metavar="CACHE", help="Folder of the cache.")
 @click.option(
-    "--modality", "-m", "modalities", multiple=True, default=("residual",), show_default=True, metavar="M",
+    "--modality",
+    "-m",
+    "modalities",
+    multiple=True,
+    default=("residual",),
+    show_default=True,
+    metavar="M",
     help=f"What to compute; may be repeated: {', '.join(MODALITIES)}.",
 )
 @click.option("--size", type=SIZE, help="Size of the frames, width first.  [default: 170x128]")
 @click.option("--short-side", type=click.IntRange(1, 16384), metavar="N", help="Instead: keep the shape, short side N.")
 @click.option("--fps", type=FPS, help="Pick F frames per second by timestamp.  [default: every frame]")
-@click.option("--step", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="S",
-              help="Distance in frames of the two pictures of a residual.")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N",
-              help="Where to decode and compute.")
-@click.option("--decoder", type=click.Choice(["auto", "dali", "pyav"]), default="auto", show_default=True,
-              help="Who decodes.")
-@click.option("--codec", default="lz4", show_default=True, metavar="lz4|zstd|bitshuffle-lz4|none",
-              help="How frames are compressed.")
-@click.option("--shard-videos", type=click.IntRange(1), metavar="N",
-              help="Videos of a shard file.  [default: by their number, 1 to 32]")
-@click.option("--workers", type=click.IntRange(1), metavar="N",
-              help="Worker processes.  [default: one per core, or per GPU]")
+@click.option(
+    "--step",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    metavar="S",
+    help="Distance in frames of the two pictures of a residual.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N", help="Where to decode and compute."
+)
+@click.option(
+    "--decoder", type=click.Choice(["auto", "dali", "pyav"]), default="auto", show_default=True, help="Who decodes."
+)
+@click.option(
+    "--codec",
+    default="lz4",
+    show_default=True,
+    metavar="lz4|zstd|bitshuffle-lz4|none",
+    help="How frames are compressed.",
+)
+@click.option(
+    "--shard-videos",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Videos of a shard file.  [default: by their number, 1 to 32]",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Worker processes.  [default: one per core, or per GPU]"
+)
 @click.option("--engine", type=click.Choice(["local"]), default="local", show_default=True, help="Who schedules.")
-@click.option("--labels", metavar="FILE",
-              help="ucf101:DIR, hmdb51:DIR, kinetics:FILE.csv, or a CSV path,label[,split].")
-@click.option("--on-error", type=click.Choice(["skip", "fail"]), default="skip", show_default=True,
-              help="Record a broken video and go on, or stop at the first.")
-@click.option("--time-limit", type=click.FloatRange(min=1), default=120.0, show_default=True, metavar="SECONDS",
-              help="Give a video up that shows no progress for this long.")
+@click.option(
+    "--labels", metavar="FILE", help="ucf101:DIR, hmdb51:DIR, kinetics:FILE.csv, or a CSV path,label[,split]."
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["skip", "fail"]),
+    default="skip",
+    show_default=True,
+    help="Record a broken video and go on, or stop at the first.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=1),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give a video up that shows no progress for this long.",
+)
 @click.option("--overwrite", is_flag=True, help="Remove a cache that is there and start anew.")
-@click.option("--config", type=click.Path(dir_okay=False), is_eager=True, expose_value=False, callback=read_config,
-              metavar="FILE", help="Read options from a TOML file (step = 4, size = \"170x128\", ...).")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    metavar="FILE",
+    help='Read options from a TOML file (step = 4, size = "170x128", ...).',
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(source: str, out: str, as_json: bool, engine: str, size: tuple[int, int] | None, fps: Fraction | None,
             **options: Any) -> None:  # fmt: skip

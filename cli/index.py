@@ -37,4 +37,3 @@ def command(cache: str, as_json: bool) -> None:
                 f"{', ...' if len(summary.missing_shards) > 5 else ''}): run the same vidprep extract again"
             )
     sys.exit(1 if summary.missing_shards else 0)
-

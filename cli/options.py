@@ -8,14 +8,12 @@ from fractions import Fraction
 import click
 
 
-class SizeType(click.ParamType):
+class SizeType(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click alone
     """``WxH`` in pixels, as in the papers and in ffmpeg, to ``(height, width)``, as in arrays."""
 
     name = "WxH"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
         match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", str(value))
@@ -24,7 +22,7 @@ class SizeType(click.ParamType):
         return int(match[2]), int(match[1])
 
 
-class FpsType(click.ParamType):
+class FpsType(click.ParamType):  # type: ignore[type-arg]
     """Frames per second: ``15``, ``29.97`` or ``30000/1001``."""
 
     name = "F"

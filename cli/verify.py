@@ -23,9 +23,7 @@ _SHOWN = 20
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads, or worker processes of the repair.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N", help="For the repair.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(
-    cache: str, mend: bool, source: str | None, workers: int | None, device: str, as_json: bool
-) -> None:
+def command(cache: str, mend: bool, source: str | None, workers: int | None, device: str, as_json: bool) -> None:
     """Compare every byte of CACHE with its checksum, and name what is damaged.
 
     With --repair, damaged and missing shards are extracted again from their source. Exit status: 0 whole (or mended),
