@@ -40,9 +40,7 @@ def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any
     return builder.gep(data, [index])
 
 
-def _vector_pointer(
-    context: Any, builder: Any, array_type: Any, array: Any, index: Any, lanes: int = LANES
-) -> Any:
+def _vector_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, lanes: int = LANES) -> Any:
     vector = ir.VectorType(context.get_data_type(array_type.dtype), lanes)
     return builder.bitcast(_pointer(context, builder, array_type, array, index), vector.as_pointer())
 

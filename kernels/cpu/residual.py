@@ -24,7 +24,7 @@ def residual_cpu(frames: NDArray[Any], step: int, signed: bool, out: NDArray[Any
     return out
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _absolute_bytes(frames, shift, out):  # type: ignore[no-untyped-def]
     earlier, later = frames[: out.size], frames[shift : shift + out.size]
     for i in range(out.size):
@@ -32,21 +32,21 @@ def _absolute_bytes(frames, shift, out):  # type: ignore[no-untyped-def]
         out[i] = max(a, b) - min(a, b)  # stays in bytes: 32 or 64 lanes at a time
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _signed_bytes(frames, shift, out):  # type: ignore[no-untyped-def]
     earlier, later = frames[: out.size], frames[shift : shift + out.size]
     for i in range(out.size):
         out[i] = np.int16(later[i]) - np.int16(earlier[i])
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _absolute_floats(frames, shift, out):  # type: ignore[no-untyped-def]
     earlier, later = frames[: out.size], frames[shift : shift + out.size]
     for i in range(out.size):
         out[i] = abs(later[i] - earlier[i])
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _signed_floats(frames, shift, out):  # type: ignore[no-untyped-def]
     earlier, later = frames[: out.size], frames[shift : shift + out.size]
     for i in range(out.size):

@@ -36,8 +36,9 @@ def yuv_to_rgb_cpu(
     out = np.empty((y.shape[0], *size, 3), np.uint8)
     converter = FrameConverter((y.shape[1], y.shape[2]), size, fmt)
     for t in range(y.shape[0]):
-        planes = [np.ascontiguousarray(plane[t]) for plane in (y, u, v)]
-        converter(*((plane.ctypes.data, plane.strides[0]) for plane in planes), out[t])
+        rows = [np.ascontiguousarray(plane[t]) for plane in (y, u, v)]
+        luma, first, second = ((plane.ctypes.data, plane.strides[0]) for plane in rows)
+        converter(luma, first, second, out[t])
     return out
 
 
@@ -102,7 +103,8 @@ def _filter_rows(plane, width, y0, count, starts, weights, taps, left, rows):  #
         first_weight = (y0 + r) * taps
         first = starts[y0 + r] * stride
         if width < LANES:
-            _filter_few(plane, width, starts[y0 + r], weights[first_weight : first_weight + taps], left, rows[r * span :])
+            taps_here = weights[first_weight : first_weight + taps]
+            _filter_few(plane, width, starts[y0 + r], taps_here, left, rows[r * span :])
             continue
         for x0 in range(0, width, LANES):
             x = min(x0, width - LANES)  # the last lanes overlap those before: nothing past the plane is read

@@ -64,9 +64,7 @@ def _tables(
     del device  # part of the key only
     colours = colour_table(fmt)
     axes = plane_tables(luma_shape, size, fmt)
-    colour = upload(
-        np.concatenate([colours.shifts, colours.offsets, colours.coefficients.ravel(), colours.biases])
-    )
+    colour = upload(np.concatenate([colours.shifts, colours.offsets, colours.coefficients.ravel(), colours.biases]))
     return colour, tuple(argument for axis in axes for argument in _axis_arguments(axis))
 
 
