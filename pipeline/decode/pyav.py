@@ -25,9 +25,7 @@ _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art of a sound f
 _MPEG1_SITING = frozenset({"mjpeg", "mjpegb", "mpeg1video", "jpeg2000"})
 
 
-def open_pyav(
-    path: str | Path, *, size: FrameSize, fps: Fraction | None = None, chunk_frames: int = 8
-) -> PyavSource:
+def open_pyav(path: str | Path, *, size: FrameSize, fps: Fraction | None = None, chunk_frames: int = 8) -> PyavSource:
     """Open a video for decoding on the CPU.
 
     Parameters
