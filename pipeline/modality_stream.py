@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels._backend import is_cupy
 from .cache import DatasetSpec, VideoWriter
 from .devices import concatenate, to_host
 from .errors import VideoError
@@ -36,13 +37,20 @@ class ModalityStream:
 
     def add(self, frames: Any) -> None:
         """Compute and write the items of the next ``(T, H, W, 3)`` uint8 frames; they are the caller's again then."""
+        self._declare(frames.shape[1:3])
         halo = self._halo
-        if halo and self._tail is not None:
-            self._compute(concatenate(self._tail, frames[:halo]))
-        self._compute(frames)
-        if halo:
+        if is_cupy(frames):
+            if halo and self._tail is not None:
+                frames = concatenate(self._tail, frames)
+            self._compute_on_device(frames)
+            recent = frames
+        else:
+            if halo and self._tail is not None:  # few frames are copied here, not the whole chunk
+                self._compute(concatenate(self._tail, frames[:halo]))
+            self._compute(frames)
             # of a chunk shorter than the halo, older frames are still needed
             recent = frames if self._tail is None or len(frames) >= halo else concatenate(self._tail, frames)
+        if halo:
             self._tail = recent[-halo:].copy()
 
     def check(self, num_frames: int) -> None:
@@ -55,37 +63,36 @@ class ModalityStream:
                 f"and this video has {frames}",
             )
 
-    def _compute(self, frames: Any) -> None:
+    def _compute(self, frames: NDArray[np.uint8]) -> None:
         """Compute the items of consecutive frames, straight into the chunks that are being filled."""
         done, count = 0, len(frames) - self._halo
         while done < count:
-            room = self._room(frames)
+            room = self._out.room(self._modality.name)
             part = frames[done : done + len(room) + self._halo]
             taken = len(part) - self._halo
-            if isinstance(frames, np.ndarray):
-                self._modality.compute(part, self._step, room[:taken])
-            else:
-                room[:taken] = to_host(self._on_device(part, taken))
+            self._modality.compute(part, self._step, room[:taken])
             self._out.advance(self._modality.name, taken)
             done += taken
 
-    def _on_device(self, part: Any, count: int) -> Any:
+    def _compute_on_device(self, frames: Any) -> None:
+        """Compute the items of consecutive frames with one launch, and fetch them with one copy."""
         import cupy
 
-        items = cupy.empty((count, *part.shape[1:3], self._modality.channels), self._modality.dtype)
-        self._modality.compute(part, self._step, items)
-        return items
+        count = len(frames) - self._halo
+        if count > 0:
+            items = cupy.empty((count, *frames.shape[1:3], self._modality.channels), self._modality.dtype)
+            self._modality.compute(frames, self._step, items)
+            self._out.write(self._modality.name, to_host(items))
 
-    def _room(self, frames: Any) -> NDArray[Any]:
+    def _declare(self, size: tuple[int, int]) -> None:
         if not self._declared:
             self._out.add_dataset(
                 DatasetSpec(
                     modality=self._modality.name,
-                    height=frames.shape[1],
-                    width=frames.shape[2],
+                    height=size[0],
+                    width=size[1],
                     channels=self._modality.channels,
                     dtype=self._modality.dtype,
                 )
             )
             self._declared = True
-        return self._out.room(self._modality.name)

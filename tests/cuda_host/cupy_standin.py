@@ -1,4 +1,4 @@
-"""The few names of CuPy that ``vidprep.kernels.cuda`` uses, with a CPU as the device: test code.
+"""The few names of CuPy that ``vidprep.kernels.cuda`` and extraction use, with a CPU as the device: test code.
 
 With it in ``sys.modules`` the public functions take their CUDA path on a machine without a GPU: the same dispatch,
 memoisation, launch geometry and arguments, and the same ``.cu`` text, compiled by the C++ compiler.
@@ -24,7 +24,7 @@ class Device:
     id = -1
 
     def __init__(self, device: Any = None) -> None:
-        assert device is None or isinstance(device, Device)
+        assert device is None or isinstance(device, Device | int)
 
     def __enter__(self) -> Device:
         return self
@@ -73,6 +73,14 @@ def zeros(shape: Any, dtype: Any = np.float64) -> ndarray:
     return np.zeros(shape, dtype).view(ndarray)
 
 
+def asnumpy(array: ndarray) -> np.ndarray:
+    return array.get()
+
+
+def concatenate(arrays: Any) -> ndarray:
+    return np.concatenate(arrays).view(ndarray)
+
+
 class RawModule:
     def __init__(self, *, code: str, options: tuple[str, ...], backend: str) -> None:
         assert options == ("--std=c++17",)
@@ -92,7 +100,7 @@ def _module() -> ModuleType:
     cuda = ModuleType("cupy.cuda")
     for name, value in (("Device", Device), ("Stream", Stream), ("get_current_stream", Stream)):
         setattr(cuda, name, value)
-    for value in (ndarray, asarray, ascontiguousarray, empty, zeros, RawModule):
+    for value in (ndarray, asarray, ascontiguousarray, asnumpy, concatenate, empty, zeros, RawModule):
         setattr(cupy, value.__name__, value)
     cupy.cuda = cuda  # type: ignore[attr-defined]
     return cupy

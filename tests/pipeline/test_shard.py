@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cuda_host.cupy_standin import cupy_on_the_cpu
+from executors import need_compiler
 from extraction import build_cache, make_task, small_config
 from media import write_clip
 from references import residual_reference
@@ -140,6 +142,19 @@ def test_where_a_video_came_from_is_kept(tmp_path: Path) -> None:
     assert (info.source_codec, info.source_pixel_format) == ("h264", "yuv420p10le")
     assert (info.source_width, info.source_height, info.source_rotation) == (48, 64, 90)
     assert (info.decoder, info.decoder_note, info.fps) == ("pyav", "", 30.0)
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_frames_on_a_gpu_give_the_same_bytes(step: int, tmp_path: Path) -> None:
+    """Decoded by PyAV, uploaded, and computed by the CUDA kernels, on CuPy's stand-in."""
+    need_compiler()
+    clips = [write_clip(tmp_path / f"{i}.mp4", num_frames=9 + i, rotation=90 * i, seed=i) for i in range(2)]
+    config = small_config(modalities=BOTH, step=step, chunk_frames=4)
+    build_shard(make_task(clips, tmp_path / "cpu", config=config), "cpu", lambda event: None)
+    with cupy_on_the_cpu():
+        task = make_task(clips, tmp_path / "cuda", config=config, decoder="pyav")
+        build_shard(task, "cuda:0", lambda event: None)
+    assert shard_path(tmp_path / "cuda", 0).read_bytes() == shard_path(tmp_path / "cpu", 0).read_bytes()
 
 
 def test_errors_of_one_video_survive_pickling() -> None:
