@@ -10,12 +10,13 @@ from pathlib import Path
 from .cache import CacheHeader, CacheLock, PlanTable, VerifyReport, build_index, shard_path, sidecar_path, verify
 from .cache.format import PLAN_NAME, CacheVersionError
 from .cache.sidecar import read_sidecar
+from .cache_folder import planned_shards, remove_leftovers
 from .config import ExtractConfig
 from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
 from .errors import CacheError
 from .events import Event
-from .run import Progress, check_workers, planned_shards, remove_leftovers
+from .run import Progress, check_workers
 from .shard import ShardTask
 
 _NAMED = 3
