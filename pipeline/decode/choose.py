@@ -98,16 +98,14 @@ def start_dali(
         The open video and ``""``; or ``None``, and why PyAV has to decode it.
     """
     from .dali import DaliSource
-    from .dali_support import can_take, shares_decoder
+    from .dali_support import refusal
     from .demux import scan
 
     try:
         scanned = scan(path)
-        refusal = can_take(scanned, device)
-        if refusal is None and device != "cpu":
-            refusal = shares_decoder(scanned)
-        if refusal is not None:
-            return None, refusal
+        reason = refusal(scanned, device)
+        if reason is not None:
+            return None, reason
         source = DaliSource(path, scanned, size=size, fps=fps, chunk_frames=chunk_frames, device=device, num_threads=1)
     except VideoError as error:
         return None, dali_note(error.reason)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,11 @@ from numpy.typing import NDArray
 from ..errors import VideoError
 from .dali_feed import Part, parts
 from .dali_lane import Lane, LaneKind, lanes, on_device, require_dali
-from .dali_support import can_take, matrix_correction, shares_decoder
+from .dali_support import matrix_correction, refusal
 from .demux import StreamScan, scan
 from .frames import FrameChunk, StreamInfo
 from .sampling import pick_frames
 from .size import FrameSize
-
-IN_FLIGHT = 8  # videos at once: more than any GPU has NVDEC engines (7), so that none waits
 
 
 def open_dali(
@@ -60,12 +57,20 @@ def open_dali(
     Raises
     ------
     VideoError
-        ``open``: not a video. ``decode``: damaged, or DALI cannot take it: ``can_take`` says why, or DALI itself when
+        ``open``: not a video. ``decode``: damaged, or DALI cannot take it: ``refusal`` says why, or DALI itself when
         it comes to the first frames. The CPU decoder has the last word on such a video.
     MissingExtraError
         If DALI is not installed.
     """
-    source = _start(
+    if chunk_frames < 1:
+        raise ValueError(f"chunk_frames must be at least 1, got {chunk_frames}")
+    require_dali(device)
+    path = Path(path)
+    scanned = scanned or scan(path)
+    reason = refusal(scanned, device)
+    if reason is not None:
+        raise VideoError("decode", f"DALI does not take it: {reason}")
+    source = DaliSource(
         path, scanned, size=size, fps=fps, chunk_frames=chunk_frames, device=device, num_threads=num_threads
     )
     try:
@@ -76,98 +81,12 @@ def open_dali(
     return source
 
 
-def _start(
-    path: str | Path,
-    scanned: StreamScan | None = None,
-    *,
-    size: FrameSize | None,
-    fps: Fraction | float | None,
-    chunk_frames: int,
-    device: str,
-    num_threads: int = 1,
-) -> DaliSource:
-    """Open a video as ``open_dali`` does, and leave its first frames to DALI's threads."""
-    if chunk_frames < 1:
-        raise ValueError(f"chunk_frames must be at least 1, got {chunk_frames}")
-    require_dali(device)
-    path = Path(path)
-    scanned = scanned or scan(path)
-    reason = can_take(scanned, device)
-    if reason is None and device != "cpu":
-        reason = shares_decoder(scanned)
-    if reason is not None:
-        raise VideoError("decode", f"DALI does not take it: {reason}")
-    return DaliSource(
-        path, scanned, size=size, fps=fps, chunk_frames=chunk_frames, device=device, num_threads=num_threads
-    )
-
-
-def decode_many(
-    videos: Iterable[str | Path],
-    *,
-    size: FrameSize | None = None,
-    fps: Fraction | float | None = None,
-    chunk_frames: int = 16,
-    device: str = "cuda:0",
-    in_flight: int = IN_FLIGHT,
-) -> Iterator[tuple[int, FrameChunk | VideoError | None]]:
-    """Decode many videos, several at a time, and yield their chunks as they come.
-
-    Parameters
-    ----------
-    videos
-        The files; taken from the iterable only when a place is free.
-    size, fps, chunk_frames, device
-        As for ``open_dali``.
-    in_flight
-        Videos decoded at the same time, each in a pipeline of its own.
-
-    Yields
-    ------
-    index, item
-        The video's place in ``videos``, and its next ``FrameChunk``; ``None`` after its last one; or the ``VideoError``
-        that ends it, chunks yielded before included. The chunks of one video come in order.
-    """
-    if in_flight < 1:
-        raise ValueError(f"in_flight must be at least 1, got {in_flight}")
-    waiting = enumerate(videos)
-    active: deque[tuple[int, DaliSource, Iterator[FrameChunk]]] = deque()
-    try:
-        more = True
-        while more or active:
-            while more and len(active) < in_flight:
-                following = next(waiting, None)
-                if following is None:
-                    more = False
-                    break
-                index, path = following
-                try:
-                    source = _start(path, size=size, fps=fps, chunk_frames=chunk_frames, device=device)
-                except VideoError as error:
-                    yield index, error
-                    continue
-                active.append((index, source, iter(source)))
-            if not active:
-                continue
-            index, source, chunks = active.popleft()
-            try:
-                chunk = next(chunks, None)
-            except VideoError as error:
-                source.close()
-                yield index, error
-                continue
-            if chunk is None:
-                source.close()
-            else:
-                active.append((index, source, chunks))
-            yield index, chunk
-    finally:
-        for _, source, _ in active:
-            source.close()
-
-
 class DaliSource:
-    """A ``FrameSource`` on a DALI pipeline; made by ``open_dali``."""
+    """A ``FrameSource`` on a DALI pipeline, of a video that there is no ``refusal`` of.
+
+    Parameters are those of ``open_dali``, which also waits for the first frames. Here DALI's threads have begun with
+    them, so that several sources can be opened before any of them is waited for.
+    """
 
     decoder = "dali"
     info: StreamInfo

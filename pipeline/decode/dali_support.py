@@ -33,6 +33,14 @@ _whole_pictures: set[tuple[str, tuple[int, int]]] = set()  # codec and coded siz
 _whole_pictures_lock = threading.Lock()
 
 
+def refusal(scan: StreamScan, device: str) -> str | None:
+    """Return why DALI must not decode a video in this process: ``can_take``, or on a GPU ``shares_decoder``."""
+    reason = can_take(scan, device)
+    if reason is None and device != "cpu":
+        reason = shares_decoder(scan)
+    return reason
+
+
 def can_take(scan: StreamScan, device: str) -> str | None:
     """Return why DALI must not decode a video, in a few words; ``None`` if it gives the frames that FFmpeg gives.
 
@@ -50,7 +58,7 @@ def can_take(scan: StreamScan, device: str) -> str | None:
 def shares_decoder(scan: StreamScan) -> str | None:
     """Return why NVDEC's decoder for this video would be one made for another crop; ``None`` if it would not.
 
-    Remembers what it was asked about: call it once a video, before decoding it on the GPU in this process.
+    Remembers what it was asked about: call it before decoding the video on the GPU in this process.
     """
     key = (scan.info.codec, scan.coded)
     with _whole_pictures_lock:

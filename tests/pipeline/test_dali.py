@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from executors import need_gpu
 from media import moving_texture, write_clip
 from references import yuv_to_rgb_reference
-from vidprep.pipeline.decode.dali import decode_many, open_dali
+from vidprep.pipeline.decode.dali import DaliSource, open_dali
 from vidprep.pipeline.decode.dali_lane import Lane, first_sentence, lanes
 from vidprep.pipeline.decode.demux import scan
 from vidprep.pipeline.decode.frames import FrameChunk
@@ -201,32 +202,19 @@ def test_variable_rate(tmp_path: Path, device: str, name: str, codec: dict) -> N
 
 
 @pytest.mark.parametrize(("device", "name", "codec"), DEVICES)
-def test_many_in_flight(tmp_path: Path, device: str, name: str, codec: dict) -> None:
-    shapes = [((160, 208), 33), ((144, 144), 1), ((176, 160), 16), ((160, 208), 5), ((192, 144), 40), ((160, 208), 12)]
-    paths: list[Path] = []
-    for i, (size, num_frames) in enumerate(shapes):
-        paths.append(write_clip(tmp_path / f"{i}{name}", size=size, num_frames=num_frames, seed=i, **codec))
-    broken = tmp_path / "broken.mp4"
-    broken.write_text("nothing")
-    paths.insert(3, broken)
-    taken = iter(paths)
-
-    frames: dict[int, list[np.ndarray]] = {i: [] for i in range(len(paths))}
-    ends: dict[int, VideoError | None] = {}
-    for index, item in decode_many(
-        taken, size=FrameSize(height=48, width=64), chunk_frames=8, device=on(device), in_flight=3
-    ):
-        assert index not in ends
-        if isinstance(item, FrameChunk):
-            assert item.start == sum(map(len, frames[index]))
-            frames[index].append(to_host(item.frames))
-        else:
-            ends[index] = item
-    assert set(ends) == set(range(len(paths)))
-    assert isinstance(ends.pop(3), VideoError)
-    assert set(ends.values()) == {None}
-    for index in ends:
-        assert_close(np.concatenate(frames[index]), reference(paths[index], (48, 64)))
+def test_side_by_side(tmp_path: Path, device: str, name: str, codec: dict) -> None:
+    shapes = [((160, 208), 33), ((144, 144), 1), ((176, 160), 16), ((160, 208), 5), ((192, 144), 40)]
+    paths = [
+        write_clip(tmp_path / f"{i}{name}", size=size, num_frames=num_frames, seed=i, **codec)
+        for i, (size, num_frames) in enumerate(shapes)
+    ]
+    options = {"size": FrameSize(height=48, width=64), "fps": None, "chunk_frames": 8, "num_threads": 1}
+    sources = [DaliSource(path, scan(path), device=on(device), **options) for path in paths]
+    rounds = list(zip_longest(*sources))  # a chunk of each in turn
+    frames = [np.concatenate([to_host(each[i].frames) for each in rounds if each[i]]) for i in range(len(sources))]
+    for source, path, given in zip(sources, paths, frames, strict=True):
+        source.close()
+        assert_close(given, reference(path, (48, 64)))
 
 
 def test_frames_belong_to_the_receiver(tmp_path: Path) -> None:
@@ -332,8 +320,6 @@ def test_bad_arguments(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.webm", **VP9)
     with pytest.raises(ValueError, match="chunk_frames must be at least 1, got 0"):
         open_dali(path, device="cpu", chunk_frames=0)
-    with pytest.raises(ValueError, match="in_flight must be at least 1, got 0"):
-        next(decode_many([path], device="cpu", in_flight=0))
     with pytest.raises(ValueError, match="fps must be above 0, got -1"):
         open_dali(path, device="cpu", fps=-1)
 

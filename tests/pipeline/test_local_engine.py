@@ -24,7 +24,7 @@ from fragile_builder import (
     make_tasks,
 )
 from media import write_clip
-from vidprep.pipeline.cache import CacheHeader, build_index
+from vidprep.pipeline.cache import Cache, CacheHeader, build_index
 from vidprep.pipeline.engines.local import run_tasks
 from vidprep.pipeline.errors import OutputError, VidprepError
 from vidprep.pipeline.events import Event, ShardFinished, VideoFinished
@@ -88,6 +88,21 @@ def test_a_single_open_video_is_to_blame_however_many_could_be(tmp_path: Path) -
     run([replace(task, in_flight=3)], fragile_side_by_side)
     notes = (tmp_path / "notes.txt").read_text().splitlines()
     assert [note.split(maxsplit=2)[2] for note in notes] == ["3 at once without []", "3 at once without ['segfault']"]
+
+
+def test_what_killed_a_worker_among_videos_that_dali_decodes(tmp_path: Path) -> None:
+    pytest.importorskip("nvidia.dali", reason="DALI is not installed")
+    vp9 = {"codec": "libvpx-vp9", "options": {"auto-alt-ref": "0", "lag-in-frames": "0"}}
+    clips = [write_clip(tmp_path / f"{name}.webm", num_frames=4, **vp9) for name in ("a", "b", "segfault", "z")]
+    config = small_config()
+    cache = tmp_path / "cache"
+    CacheHeader(config=config.to_json(), tools={}, modalities=config.modalities, classes=(), source="/").write(cache)
+    run([make_task(clips, cache, config=config, decoder="dali")], fragile_extraction)
+    build_index(cache)
+    videos = Cache(cache).videos
+    assert {id_: info.decoder for id_, info in videos.items()} == dict.fromkeys(("a.webm", "b.webm", "z.webm"), "dali")
+    (failure,) = Cache(cache).failures
+    assert (failure.video, failure.reason) == ("segfault.webm", "its worker process was killed by SIGSEGV")
 
 
 def test_a_death_in_one_worker_leaves_the_other_alone(tmp_path: Path) -> None:
