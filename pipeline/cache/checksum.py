@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import numpy as np
@@ -22,6 +22,16 @@ def xxh64(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> int:
     """
     array = np.frombuffer(data, np.uint8)
     return _xxh64()(array.ctypes.data, array.size, 0)
+
+
+def xxh64_of_parts(buffer: NDArray[np.uint8], parts: Iterable[tuple[int, int]]) -> list[int]:
+    """XXH64 of each ``(start, size)`` of a contiguous buffer. Small parts cost little more than their hash."""
+    base, size, digest = buffer.ctypes.data, buffer.size, _xxh64()
+    checksums = []
+    for start, length in parts:
+        assert 0 <= start <= start + length <= size, (start, length, size)
+        checksums.append(digest(base + start, length, 0))
+    return checksums
 
 
 @cache

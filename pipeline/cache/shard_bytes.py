@@ -9,15 +9,33 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .checksum import xxh64
+from .checksum import xxh64, xxh64_of_parts
+
+_READ_BYTES = 1 << 20
 
 
 def chunk_checksums(fd: int, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> Iterator[int | None]:
-    """XXH64 of each chunk as it is on disk; None for one that cannot be read."""
-    buffer = np.empty(int(sizes.max(initial=0)), np.uint8)
-    for offset, size in zip(offsets.tolist(), sizes.tolist(), strict=True):
-        chunk = buffer[:size]
-        yield xxh64(chunk) if read_exactly(fd, chunk, offset) else None
+    """XXH64 of each chunk as it is on disk; None for one that the file is too short for.
+
+    Chunks that lie side by side are read together: a read of its own for each small chunk would cost more than its hash,
+    and let threads fight for the interpreter.
+    """
+    buffer = np.empty(max(int(sizes.max(initial=0)), _READ_BYTES), np.uint8)
+    places = list(zip(offsets.tolist(), sizes.tolist(), strict=True))
+    first = 0
+    while first < len(places):
+        begin, size = places[first]
+        end, last = begin + size, first + 1
+        while last < len(places) and places[last][0] == end and end + places[last][1] - begin <= buffer.size:
+            end, last = end + places[last][1], last + 1
+        run = buffer[: end - begin]
+        if read_exactly(fd, run, begin):
+            yield from xxh64_of_parts(run, [(offset - begin, size) for offset, size in places[first:last]])
+        else:
+            for offset, size in places[first:last]:
+                chunk = buffer[:size]
+                yield xxh64(chunk) if read_exactly(fd, chunk, offset) else None
+        first = last
 
 
 def outside_checksum(fd: int, file_size: int, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> int | None:
