@@ -11,15 +11,17 @@ from .cache.format import DEFAULT_CHUNK_FRAMES
 from .decode.size import FrameSize
 from .errors import UsageError
 from .modalities import get_modality
+from .numbers import frame_rate, whole_number
 
 DEFAULT_SIZE = FrameSize(height=128, width=170)
 DECODERS = ("auto", "dali", "pyav")
 _MAX_STEP = 1024
+_MAX_CHUNK_FRAMES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractConfig:
-    """What is computed and how it is stored.
+    """What is computed and how it is stored. Numbers may be of any kind, NumPy's included; plain ones are kept.
 
     Parameters
     ----------
@@ -57,17 +59,20 @@ class ExtractConfig:
             raise UsageError("at least one modality is needed, for example residual")
         for name in self.modalities:
             get_modality(name)
-        object.__setattr__(self, "modalities", tuple(sorted(set(self.modalities))))
-        if not 1 <= self.step <= _MAX_STEP:
-            raise UsageError(f"step must be 1 to {_MAX_STEP} frames, got {self.step}")
-        if self.fps is not None and not 0 < self.fps <= 1000:
-            raise UsageError(f"fps must be above 0 and at most 1000 frames per second, got {self.fps}")
-        if self.codec not in CODECS:
+        if not isinstance(self.codec, str) or self.codec not in CODECS:
             raise UsageError(f"there is no codec {self.codec!r}: choose from {', '.join(CODECS)}")
-        if not 1 <= self.chunk_frames <= 1024:
-            raise UsageError(f"chunks must hold 1 to 1024 frames, got {self.chunk_frames}")
-        if self.shard_videos is not None and self.shard_videos < 1:
-            raise UsageError(f"a shard must hold at least 1 video, got {self.shard_videos}")
+        step = whole_number(self.step, 1, _MAX_STEP, f"step must be 1 to {_MAX_STEP} frames")
+        chunk_frames = whole_number(
+            self.chunk_frames, 1, _MAX_CHUNK_FRAMES, f"chunks must hold 1 to {_MAX_CHUNK_FRAMES} frames"
+        )
+        object.__setattr__(self, "modalities", tuple(sorted(set(self.modalities))))
+        object.__setattr__(self, "step", step)
+        object.__setattr__(self, "chunk_frames", chunk_frames)
+        if self.fps is not None:
+            object.__setattr__(self, "fps", frame_rate(self.fps))
+        if self.shard_videos is not None:
+            shard_videos = whole_number(self.shard_videos, 1, None, "a shard must hold at least 1 video")
+            object.__setattr__(self, "shard_videos", shard_videos)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, nested as the fields are."""

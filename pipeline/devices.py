@@ -19,7 +19,7 @@ def resolve_devices(device: str) -> tuple[str, ...]:
     """
     if device == "cpu":
         return ("cpu",)
-    match = re.fullmatch(r"auto|cuda(?::(\d+))?", device)
+    match = re.fullmatch(r"auto|cuda(?::([0-9]{1,9}))?", device) if isinstance(device, str) else None
     if match is None:
         raise UsageError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
     num_gpus, problem = count_gpus()
@@ -33,7 +33,7 @@ def resolve_devices(device: str) -> tuple[str, ...]:
         return tuple(f"cuda:{i}" for i in range(num_gpus))
     if int(match[1]) >= num_gpus:
         raise UsageError(f"there is no GPU {match[1]}: this machine has {num_gpus}, numbered from 0")
-    return (device,)
+    return (f"cuda:{int(match[1])}",)
 
 
 def count_gpus() -> tuple[int, str]:

@@ -56,6 +56,6 @@ MODALITIES = {
 
 def get_modality(name: str) -> Modality:
     """Look a modality up by name; ``UsageError`` says which exist."""
-    if name not in MODALITIES:
+    if not isinstance(name, str) or name not in MODALITIES:
         raise UsageError(f"there is no modality {name!r}: choose from {', '.join(MODALITIES)}")
     return MODALITIES[name]

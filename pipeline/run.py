@@ -21,6 +21,7 @@ from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
 from .errors import DiskFullError, UsageError
 from .events import Advanced, Event, ShardFinished, VideoFinished
+from .numbers import frame_rate, seconds, whole_number
 from .plan import plan_shards
 from .shard import ShardTask
 from .videos import find_videos
@@ -173,7 +174,7 @@ def extract(
     config = ExtractConfig(
         modalities=_names(modalities),
         size=_frame_size(size, short_side),
-        fps=None if fps is None else Fraction(fps).limit_denominator(1_000_000),
+        fps=None if fps is None else frame_rate(fps),
         step=step,
         codec=codec,
         shard_videos=shard_videos,
@@ -182,6 +183,12 @@ def extract(
         raise UsageError(f"there is no decoder {decoder!r}: choose from {', '.join(DECODERS)}")
     if on_error not in ("skip", "fail"):
         raise UsageError(f"on_error must be skip or fail, got {on_error!r}")
+    if not isinstance(overwrite, bool):
+        raise UsageError(f"overwrite must be True or False, got {overwrite!r}")  # "no" would remove a cache
+    for name, value in (("source", source), ("out", out), ("labels", labels or "")):
+        if not isinstance(value, (str, os.PathLike)):
+            raise UsageError(f"{name} must be a path, got {value!r}")
+    time_limit = seconds("time_limit", time_limit)
     devices = resolve_devices(device)
     choose_decoder(decoder, devices[0])  # says what is not installed, before work starts
     num_workers = check_workers(workers, devices)
@@ -238,9 +245,7 @@ def extract(
 def check_workers(workers: int | None, devices: tuple[str, ...]) -> int:
     """Return the number of worker processes: what was asked for, or one per core (CPU) or per GPU."""
     if workers is not None:
-        if workers < 1:
-            raise UsageError(f"at least 1 worker is needed, got {workers}")
-        return workers
+        return whole_number(workers, 1, None, "at least 1 worker is needed")
     return len(devices) if devices != ("cpu",) else num_cores()
 
 
@@ -263,15 +268,23 @@ def _with_estimate(error: DiskFullError, progress: Progress) -> DiskFullError:
 
 
 def _names(modalities: Iterable[str]) -> tuple[str, ...]:
-    return (modalities,) if isinstance(modalities, str) else tuple(modalities)
+    if isinstance(modalities, str):
+        return (modalities,)
+    try:
+        return tuple(modalities)
+    except TypeError:
+        raise UsageError(f"modalities must be a list of names such as ['residual'], got {modalities!r}") from None
 
 
 def _frame_size(size: tuple[int, int] | None, short_side: int | None) -> FrameSize:
     if size is not None and short_side is not None:
         raise UsageError("give either size or short_side, not both")
+    if short_side is not None:
+        return FrameSize(short_side=short_side)
+    if size is None:
+        return DEFAULT_SIZE
     try:
-        if short_side is not None:
-            return FrameSize(short_side=short_side)
-        return DEFAULT_SIZE if size is None else FrameSize(height=size[0], width=size[1])
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+        height, width = size
+    except (TypeError, ValueError):
+        raise UsageError(f"size must be (height, width) in pixels, such as (128, 170), got {size!r}") from None
+    return FrameSize(height=height, width=width)

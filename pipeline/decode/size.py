@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import VideoError
+from ..errors import UsageError, VideoError
+from ..numbers import whole_number
 
 _LARGEST = 16384
 _MOST_PIXELS = 1 << 26  # 8192x8192: a chunk of such frames is 1.6 GB
@@ -14,10 +15,13 @@ _MOST_PIXELS = 1 << 26  # 8192x8192: a chunk of such frames is 1.6 GB
 class FrameSize:
     """Either a fixed ``height`` and ``width``, or a ``short_side`` that keeps the picture's shape.
 
+    Integers may be of any kind, NumPy's included; plain ones are kept.
+
     Raises
     ------
-    ValueError
-        If neither or both are given, a number is not between 1 and 16384, or the frames would have over 2**26 pixels.
+    UsageError
+        If neither or both are given, a number is no integer between 1 and 16384, or the frames would have over
+        2**26 pixels.
     """
 
     height: int | None = None
@@ -27,12 +31,14 @@ class FrameSize:
     def __post_init__(self) -> None:
         fixed = self.height is not None and self.width is not None
         if fixed == (self.short_side is not None) or (self.height is None) != (self.width is None):
-            raise ValueError("a size is either a height and a width or a short side")
-        for value in (self.height, self.width, self.short_side):
-            if value is not None and not 1 <= value <= _LARGEST:
-                raise ValueError(f"sizes must be between 1 and {_LARGEST} pixels, got {value}")
+            raise UsageError("a size is either a height and a width or a short side")
+        for name in ("height", "width", "short_side"):
+            value = getattr(self, name)
+            if value is not None:
+                demand = f"sizes must be between 1 and {_LARGEST} whole pixels"
+                object.__setattr__(self, name, whole_number(value, 1, _LARGEST, demand))
         if self.height is not None and self.width is not None and self.height * self.width > _MOST_PIXELS:
-            raise ValueError(f"frames of {self.width}x{self.height} are too large: 8192x8192 is the most")
+            raise UsageError(f"frames of {self.width}x{self.height} are too large: 8192x8192 is the most")
 
     def resolve(self, height: int, width: int) -> tuple[int, int]:
         """Return the ``(height, width)`` of frames made from pictures of ``height`` x ``width``.

@@ -66,6 +66,13 @@ def test_differences_are_said_in_words() -> None:
         ({"codec": "gzip"}, "there is no codec 'gzip': choose from .*lz4.*zstd"),
         ({"chunk_frames": 0}, "chunks must hold 1 to 1024 frames, got 0"),
         ({"shard_videos": 0}, "at least 1 video, got 0"),
+        ({"modalities": (1,)}, "there is no modality 1"),
+        ({"modalities": ([],)}, r"there is no modality \[\]"),
+        ({"step": 1.0}, "step must be 1 to 1024 frames, got 1.0"),
+        ({"step": True}, "step must be 1 to 1024 frames, got True"),
+        ({"codec": []}, r"there is no codec \[\]"),
+        ({"chunk_frames": "8"}, "chunks must hold 1 to 1024 frames, got '8'"),
+        ({"shard_videos": 2.5}, "at least 1 video, got 2.5"),
     ],
 )
 def test_what_is_refused(fields: dict[str, object], sentence: str) -> None:

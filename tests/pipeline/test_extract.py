@@ -60,12 +60,46 @@ def test_one_modality_need_not_be_a_list(small_clip: Path, tmp_path: Path) -> No
         ({"workers": 0}, "at least 1 worker"),
         ({"shard_videos": 0}, "at least 1 video"),
         ({"on_error": "ignore"}, "skip or fail, got 'ignore'"),
+        ({"modalities": [1]}, "no modality 1: choose from"),
+        ({"modalities": 3}, "must be a list of names"),
+        ({"size": (1.5, 2.5)}, "whole pixels, got 1.5"),
+        ({"size": 128}, r"must be \(height, width\) in pixels, such as \(128, 170\), got 128"),
+        ({"size": (128,)}, r"must be \(height, width\)"),
+        ({"size": (None, 170)}, "a height and a width"),
+        ({"short_side": "64"}, "whole pixels, got '64'"),
+        ({"step": 1.5}, "1 to 1024 frames, got 1.5"),
+        ({"fps": "abc"}, "such as 15, 29.97 or 30000/1001, got 'abc'"),
+        ({"fps": float("nan")}, "a number of frames per second .* got nan"),
+        ({"fps": float("inf")}, "a number of frames per second .* got inf"),
+        ({"codec": 3}, "there is no codec 3"),
+        ({"device": None}, "auto, cpu, cuda or cuda:N, got None"),
+        ({"workers": 1.5}, "at least 1 worker is needed, got 1.5"),
+        ({"time_limit": -1}, "time_limit must be above 0"),
+        ({"time_limit": float("nan")}, "time_limit must be above 0 .* got nan"),
+        ({"overwrite": "no"}, "True or False, got 'no'"),
+        ({"labels": 5}, "labels must be a path, got 5"),
     ],
 )
 def test_what_is_refused(options: dict[str, object], sentence: str, dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=sentence):
         vidprep.extract(dataset, tmp_path / "cache", **options)
     assert not (tmp_path / "cache").exists()
+
+
+def test_sources_and_caches_are_paths(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="source must be a path, got 5"):
+        vidprep.extract(5, tmp_path / "cache")
+    with pytest.raises(UsageError, match="out must be a path, got None"):
+        vidprep.extract(dataset, None)
+
+
+def test_numpy_numbers_are_numbers(small_clip: Path, tmp_path: Path) -> None:
+    vidprep.extract(
+        small_clip, tmp_path / "cache", short_side=np.int64(24), step=np.uint8(2), fps=np.float32(12.5),
+        workers=np.int32(1), shard_videos=np.int64(1), time_limit=np.float64(60),
+    )  # fmt: skip
+    config = vidprep.Cache(tmp_path / "cache").header.config
+    assert (config["size"], config["step"], config["fps"]) == ({"short_side": 24}, 2, "25/2")
 
 
 def test_stopping_at_a_failure_can_be_resumed(tmp_path: Path) -> None:

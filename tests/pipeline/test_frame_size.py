@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from vidprep.pipeline.decode import FrameSize
-from vidprep.pipeline.errors import VideoError
+from vidprep.pipeline.errors import UsageError, VideoError
 
 
 def test_a_fixed_size_is_every_videos_size() -> None:
@@ -46,8 +47,17 @@ def test_a_long_narrow_video_does_not_explode() -> None:
         {"short_side": 0},
         {"short_side": 16385},
         {"height": 16384, "width": 16384},
+        {"height": 1.5, "width": 2.5},
+        {"height": True, "width": 170},
+        {"short_side": "128"},
     ],
 )
 def test_what_is_no_size(fields: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=r"size|8192x8192"):
+    with pytest.raises(UsageError, match=r"size|8192x8192"):
         FrameSize(**fields)
+
+
+def test_numbers_of_numpy_are_kept_as_plain_ones() -> None:
+    size = FrameSize(height=np.int64(128), width=np.uint16(170))
+    assert size == FrameSize(height=128, width=170)
+    assert type(size.height) is type(size.width) is int
