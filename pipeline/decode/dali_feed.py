@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import VideoError
-from .demux import StreamScan, open_video
+from .container import open_video, words
+from .demux import StreamScan
 
 PART_BYTES = 32 << 20  # a part ends at the first fit key frame after this
 _LARGEST_PART = 512 << 20  # without a fit key frame
@@ -81,7 +82,7 @@ def parts(path: Path, scan: StreamScan, *, part_bytes: int = PART_BYTES) -> Gene
             raise VideoError("decode", "the file changed while it was read: it has fewer packets")
         yield writer.close()
     except av.FFmpegError as error:
-        raise VideoError("decode", f"its packets cannot be rewritten: {error.strerror or error}") from error
+        raise VideoError("decode", f"its packets cannot be rewritten: {words(error)}") from error
     finally:
         container.close()
 

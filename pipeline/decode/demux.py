@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from ...kernels.yuv import YuvFormat
 from ..errors import VideoError
+from .container import CENTRED_CHROMA, clockwise_rotation, open_video, words
 from .cut_short import missing_bytes
 from .frames import StreamInfo
 from .pictures import planar_format
 from .sampling import TimeRepair
 
-_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art of a sound file
-_CENTRED_CHROMA = frozenset({"mjpeg", "mpeg1video", "jpeg2000"})
 _PACKED_SIGNATURE = re.compile(rb"DivX\d+(?:b|Build)\d+p")  # user data of MPEG-4 with two pictures in one packet
 _LARGEST_NOT_CODED = 19  # bytes: a smaller MPEG-4 packet is a placeholder ("N-VOP"), not a picture
 _UNEVEN = 0.01  # of a frame period
@@ -102,39 +101,6 @@ class StreamScan:
         return int(np.max(np.arange(len(self.ranks)) - self.ranks, initial=0))
 
 
-def open_video(path: Path) -> tuple[Any, Any]:
-    """Open a file with FFmpeg and choose its video stream: the largest that is not cover art.
-
-    Returns
-    -------
-    container, stream
-        PyAV's; close the container.
-
-    Raises
-    ------
-    VideoError
-        ``open``: unreadable, empty, not a video, or sound only.
-    """
-    try:
-        if path.stat().st_size == 0:
-            raise VideoError("open", "the file is empty")
-        container = av.open(str(path))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        words = getattr(error, "strerror", None) or str(error)
-        raise VideoError("open", f"not a readable video: {words[:1].lower() + words[1:]}") from error
-    streams = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED_PICTURE]
-    if not streams:
-        kinds = " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        container.close()
-        raise VideoError("open", f"no video stream in it, only {kinds}")
-    streams = [stream for stream in streams if stream.codec_context is not None]
-    if not streams:
-        container.close()
-        raise VideoError("open", "FFmpeg has no decoder for its codec")
-    stream = max(streams, key=lambda stream: (stream.width or 0) * (stream.height or 0))
-    return container, stream
-
-
 def scan(path: str | Path) -> StreamScan:
     """Read every packet of a video's stream, decode its first picture, and describe what is there.
 
@@ -149,7 +115,6 @@ def scan(path: str | Path) -> StreamScan:
     container, stream = open_video(path)
     try:
         context = stream.codec_context
-        context.thread_count = 1
         packets = _Packets(context.codec.canonical_name, bytes(context.extradata or b""))
         first: Any = None
         try:
@@ -158,13 +123,12 @@ def scan(path: str | Path) -> StreamScan:
                 if first is None:
                     first = next(iter(packet.decode()), None)
         except av.FFmpegError as error:
-            words = error.strerror or str(error)
-            raise VideoError("decode", f"damaged at packet {packets.count}: {words[:1].lower() + words[1:]}") from error
+            raise VideoError("decode", f"damaged at packet {packets.count}: {words(error)}") from error
         if first is None:
             raise VideoError("decode", f"no frame could be decoded from {packets.count} packets")
         rate = Fraction(stream.average_rate or 0)
         ranks, times = packets.display_order(float(stream.time_base or 0), rate)
-        rotation = -round(first.rotation / 90) * 90 % 360
+        rotation = clockwise_rotation(first)
         width, height = (first.height, first.width) if rotation in (90, 270) else (first.width, first.height)
         return StreamScan(
             info=StreamInfo(
@@ -176,7 +140,7 @@ def scan(path: str | Path) -> StreamScan:
                 rotation=rotation,
             ),
             format=planar_format(
-                first.format.name, first.colorspace, first.color_range, packets.codec in _CENTRED_CHROMA
+                first.format.name, first.colorspace, first.color_range, packets.codec in CENTRED_CHROMA
             ),
             stored=(first.height, first.width),
             coded=(context.coded_height, context.coded_width),

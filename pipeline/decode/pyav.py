@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from ...kernels.cpu.yuv import FrameConverter
 from ...kernels.yuv import YuvFormat
 from ..errors import VideoError
+from .container import CENTRED_CHROMA, clockwise_rotation, open_video, words
 from .cut_short import missing_bytes
 from .frames import FrameChunk, StreamInfo
 from .pictures import planar_format, plane_addresses, to_planar
 from .sampling import TimeRepair, pick
 from .size import FrameSize
-
-_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: cover art of a sound file
-_MPEG1_SITING = frozenset({"mjpeg", "mjpegb", "mpeg1video", "jpeg2000"})
 
 
 def open_pyav(path: str | Path, *, size: FrameSize, fps: Fraction | None = None, chunk_frames: int = 8) -> PyavSource:
@@ -58,20 +56,18 @@ class PyavSource:
     decoder = "pyav"
 
     def __init__(self, path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int) -> None:
-        self._container = _open_container(path)
+        self._container, self._stream = open_video(path)
         try:
             lacking = missing_bytes(path)
             if lacking:
                 raise VideoError("open", f"the file is cut short: its own structure says {lacking:,} more bytes follow")
-            self._stream = _video_stream(self._container)
             context = self._stream.codec_context
-            context.thread_count = 1
             self._num_packets = self._num_pictures = 0
             self._pictures = self._decode()
             self._first = next(self._pictures, None)
             if self._first is None:
                 raise VideoError("decode", f"no frame could be decoded from {self._num_packets} packets")
-            rotation = -round(self._first.rotation / 90) * 90 % 360
+            rotation = clockwise_rotation(self._first)
             stored = (self._first.height, self._first.width)
             height, width = stored[::-1] if rotation in (90, 270) else stored
             self.info = StreamInfo(
@@ -84,7 +80,7 @@ class PyavSource:
             )
             self._size = size.resolve(height, width)
             self._fps = fps
-            self._mpeg1_siting = self.info.codec in _MPEG1_SITING
+            self._mpeg1_siting = self.info.codec in CENTRED_CHROMA
             self._chunk_frames = chunk_frames
             self._converters: dict[tuple[int, int, YuvFormat], FrameConverter] = {}
         except BaseException:
@@ -139,7 +135,7 @@ class PyavSource:
                     yield picture
         except av.FFmpegError as error:
             raise VideoError(
-                "decode", f"damaged after {self._num_pictures} frames, at packet {self._num_packets}: {_words(error)}"
+                "decode", f"damaged after {self._num_pictures} frames, at packet {self._num_packets}: {words(error)}"
             ) from error
 
     def _convert(self, picture: Any, out: NDArray[np.uint8]) -> None:
@@ -161,29 +157,3 @@ class PyavSource:
             out[:] = np.rot90(self._upside, -self.info.rotation // 90)
         else:
             converter(*plane_addresses(picture, fmt), out)
-
-
-def _open_container(path: Path) -> Any:
-    try:
-        if path.stat().st_size == 0:
-            raise VideoError("open", "the file is empty")
-        return av.open(str(path), metadata_errors="replace")  # a title in Latin-1 is no reason to fail
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise VideoError("open", f"not a readable video: {_words(error)}") from error
-
-
-def _video_stream(container: Any) -> Any:
-    streams = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED_PICTURE]
-    if not streams:
-        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
-        raise VideoError("open", f"no video stream in it, only {' and '.join(kinds)}")
-    known = [stream for stream in streams if stream.codec_context is not None]
-    if not known:
-        raise VideoError("open", "FFmpeg has no decoder for its codec")
-    return max(known, key=lambda stream: (stream.width or 0) * (stream.height or 0))
-
-
-def _words(error: BaseException) -> str:
-    """FFmpeg's or the system's words, without numbers, paths and the name of the failing function."""
-    text = getattr(error, "strerror", None) or str(error)
-    return text[:1].lower() + text[1:]
