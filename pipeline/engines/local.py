@@ -1,32 +1,31 @@
 """The local engine: worker processes on this machine, replaced when a video kills or hangs one.
 
-An engine only schedules. Each worker has one shard at a time; what it reports says whose fault a death is: the video
-it has started and not finished. That video is given up, and the shard is built again without it. With several such
-videos, as DALI decodes them, nobody can tell: the shard is built again one video at a time.
+An engine only schedules. Each worker has one shard at a time; what it reports says whose fault a death may be: the
+video it has started and not finished. The shard is built again one video at a time, for the death may have come from
+outside (the kernel's, when memory is short); the second time, the same video is given up, and the shard built without
+it. With several such videos, as DALI decodes them, nobody can tell, and nobody is blamed.
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 
 from ..errors import OutputError, VidprepError
 from ..events import Advanced, Event, ShardFinished, VideoFinished, VideoStarted
 from ..shard import ShardTask, build_shard
-from .worker import ShardBuilder, run_worker
+from .process import GRACE_SECONDS, WorkerProcess
+from .worker import ShardBuilder, WorkerReady
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_TIME_LIMIT = 120.0
 _TICK_SECONDS = 0.5
-_GRACE_SECONDS = 5.0
+_QUIET_SECONDS = 600.0  # that a worker may need for its imports, or to put a shard on a disk that is far away
 _MOST_BLAMELESS_DEATHS = 2  # of workers on one shard, while no video was open
 
 
@@ -50,7 +49,8 @@ def run_tasks(
     workers
         Number of processes, at least 1.
     time_limit
-        Seconds that a video may go without a finished chunk of frames; then its worker is killed.
+        Seconds that a video may go without a finished chunk of frames; then its worker is killed. While no video is
+        open, a worker may be quiet for ten minutes, or as long as this if it is more.
     on_event
         Called in this thread with everything that the workers report. The reports of a shard that has to be built
         again are taken back with negative ``Advanced``.
@@ -64,11 +64,11 @@ def run_tasks(
         unfinished shards removed.
     """
     queue = deque(tasks)
-    deaths: Counter[int] = Counter()
-    pool = [_Worker(devices[i % len(devices)], deaths, build) for i in range(max(1, min(workers, len(queue))))]
+    record = _Record()
+    pool: list[_Worker] = []
     try:
-        for worker in pool:
-            worker.start()
+        for i in range(min(max(1, workers), len(queue))):
+            pool.append(_Worker(devices[i % len(devices)], build, record))
         while True:
             for worker in pool:
                 if worker.task is None and queue:
@@ -76,7 +76,7 @@ def run_tasks(
             busy = [worker for worker in pool if worker.task is not None]
             if not busy:
                 return
-            wait([handle for worker in busy for handle in worker.handles()], timeout=_TICK_SECONDS)
+            wait([worker.process.pipe for worker in busy], timeout=_TICK_SECONDS)
             for worker in busy:
                 again = worker.attend(on_event, time_limit)
                 if again is not None:
@@ -86,135 +86,129 @@ def run_tasks(
 
 
 @dataclass(slots=True)
+class _Record:
+    """What happened before, to any of the workers."""
+
+    blameless_deaths: Counter[int] = field(default_factory=Counter)  # by shard
+    blamed: dict[str, str] = field(default_factory=dict)  # video -> how its worker ended, once
+
+
 class _Worker:
-    """A process, the pipe to it, and what it is doing."""
+    """A process, renewed when it dies, and what it is doing."""
 
-    device: str
-    blameless_deaths: Counter[int]  # by shard, shared by all workers
-    build: ShardBuilder
-    process: BaseProcess | None = None
-    pipe: Connection | None = None
-    task: ShardTask | None = None
-    open_videos: set[str] = field(default_factory=set)  # started and not finished
-    last_sign: float = 0.0
-    reported: list[Advanced] = field(default_factory=list)  # of the shard in work
+    def __init__(self, device: str, build: ShardBuilder, record: _Record) -> None:
+        self._device, self._build, self._record = device, build, record
+        self._reported: list[Advanced] = []  # of the shard in work
+        self._open_videos: set[str] = set()  # started and not finished
+        self.task: ShardTask | None = None
+        self._start()
 
-    def start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork of a process with threads, or with CUDA, may hang
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=run_worker, args=(theirs, self.device, self.build), daemon=True)
-        self.process.start()
-        theirs.close()
+    def _start(self) -> None:
+        self.process = WorkerProcess(self._device, self._build)
+        self._ready = False
+        self._last_sign = time.monotonic()
 
     def assign(self, task: ShardTask) -> None:
-        assert self.pipe is not None
-        self.task, self.last_sign = task, time.monotonic()
-        self.open_videos, self.reported = set(), []
-        try:
-            self.pipe.send(task)
-        except (BrokenPipeError, ConnectionResetError):
-            logger.debug("a worker died before it got its shard")  # attend() finds out and replaces it
-
-    def handles(self) -> list[Connection | int]:
-        assert self.pipe is not None
-        assert self.process is not None
-        return [self.pipe, self.process.sentinel]
+        """Give it a shard to build; the process gets it once it can take it, or else a long task would wait in a pipe
+        that nobody reads, and this process with it.
+        """
+        assert self.task is None
+        self.task, self._last_sign = task, time.monotonic()
+        self._open_videos, self._reported = set(), []
+        if self._ready:
+            self.process.send(task)
 
     def attend(self, on_event: Callable[[Event], None], time_limit: float) -> ShardTask | None:
         """Take in what the worker says; return a task to queue again if it died or had to be killed."""
-        assert self.pipe is not None
-        assert self.process is not None
-        alive = self.process.is_alive()  # asked before the pipe is emptied: nothing is sent after death
-        messages, ended = _receive_all(self.pipe)
+        messages, running = self.process.receive()
         for message in messages:
             self._take(message, on_event)
-        if ended:
-            alive = False
-            self.process.join()
         if self.task is None:
             return None
-        if not alive:
-            return self._bury(self._cause_of_death(), on_event)
-        if self.open_videos and time.monotonic() - self.last_sign > time_limit:
+        if not running:
+            return self._bury(self.process.cause_of_death(), on_event)
+        limit = time_limit if self._open_videos else max(time_limit, _QUIET_SECONDS)
+        if time.monotonic() - self._last_sign > limit:
             self.process.kill()
-            self.process.join()
-            reason = f"no frame came out of its decoder for {time_limit:g} seconds, and the worker was killed"
-            return self._bury(reason, on_event)
+            what = "no frame came out of its decoder" if self._open_videos else "nothing came from its worker process"
+            return self._bury(f"{what} for {limit:g} seconds, and the worker was killed", on_event)
         return None
 
-    def _take(self, message: Event | VidprepError, on_event: Callable[[Event], None]) -> None:
+    def stop(self) -> None:
+        """Have the process end by itself: one at work removes what is half written."""
+        self.process.ask_to_leave(at_once=self.task is not None or not self._ready)
+
+    def _take(self, message: Event | VidprepError | WorkerReady, on_event: Callable[[Event], None]) -> None:
         if isinstance(message, VidprepError):
             raise message
-        self.last_sign = time.monotonic()
+        self._last_sign = time.monotonic()
+        if isinstance(message, WorkerReady):
+            self._ready = True
+            if self.task is not None:
+                self.process.send(self.task)
+            return
         if isinstance(message, VideoStarted):
-            self.open_videos.add(message.video)
+            self._open_videos.add(message.video)
         elif isinstance(message, VideoFinished):
-            self.open_videos.discard(message.video)  # one that was given up was not opened
+            self._open_videos.discard(message.video)  # one that was given up was not opened
         elif isinstance(message, Advanced):
-            self.reported.append(message)
+            self._reported.append(message)
         elif isinstance(message, ShardFinished):
             self.task = None
         on_event(message)
 
-    def _cause_of_death(self) -> str:
-        assert self.process is not None
-        self.process.join()
-        code = self.process.exitcode
-        if code is not None and code < 0:
-            return f"its worker process was killed by {signal.Signals(-code).name}"
-        return f"its worker process ended with status {code}"
-
     def _bury(self, reason: str, on_event: Callable[[Event], None]) -> ShardTask:
-        """Replace the process; return the shard's task without the video that is to blame, or such that one can be."""
+        """Replace the process; return the shard's task, without a video that is to blame for the second time."""
         assert self.task is not None
-        assert self.pipe is not None
-        task, suspects = self.task, self.open_videos
-        for message in self.reported:
+        task, suspects = self.task, self._open_videos
+        for message in self._reported:
             on_event(Advanced(frames=-message.frames, num_bytes=-message.num_bytes))
-        self.pipe.close()
-        self.task, self.open_videos = None, set()
-        number = task.plan.number
-        if not suspects:
-            self.blameless_deaths[number] += 1
-            if self.blameless_deaths[number] >= _MOST_BLAMELESS_DEATHS:
-                raise OutputError(
-                    f"{task.plan.name} cannot be built: {reason.replace('its worker', 'the worker', 1)} twice while no "
-                    "video was open; is the machine out of memory? The cache can be resumed with the same command"
-                )
-        elif len(suspects) > 1:
-            assert task.in_flight > 1, suspects
-            logger.info("%s: %s, with %d videos open; now one at a time", task.plan.name, reason, len(suspects))
-            task = replace(task, in_flight=1)
+        self.process.kill()
+        self.task = None
+        if suspects:
+            task = _after_death(task, suspects, reason, self._record)
         else:
-            (video,) = suspects
-            logger.warning("%s: %s", video, reason)
-            task = replace(task, given_up=(*task.given_up, (video, "worker", reason)))
-        self.start()
+            self._record.blameless_deaths[task.plan.number] += 1
+            if self._record.blameless_deaths[task.plan.number] >= _MOST_BLAMELESS_DEATHS:
+                raise OutputError(_no_way(task, reason))
+        self._start()
         return task
 
 
-def _receive_all(pipe: Connection) -> tuple[list[Event | VidprepError], bool]:
-    """Return the messages that wait in a pipe, and whether its other end is closed."""
-    messages: list[Event | VidprepError] = []
-    try:
-        while pipe.poll():
-            messages.append(pipe.recv())
-    except (EOFError, OSError):  # the latter if death came in the middle of a message
-        return messages, True
-    return messages, False
+def _after_death(task: ShardTask, suspects: set[str], reason: str, record: _Record) -> ShardTask:
+    """Return the task to go on with after a death with these videos open."""
+    if len(suspects) > 1:
+        assert task.in_flight > 1, suspects
+        logger.info("%s: %s, with %d videos open; now one at a time", task.plan.name, reason, len(suspects))
+        return replace(task, in_flight=1)
+    (video,) = suspects
+    before = record.blamed.get(video)
+    if before is None:
+        logger.info("%s: %s; once more", video, reason)
+        record.blamed[video] = reason
+        return replace(task, in_flight=1)
+    reason = f"twice {reason}" if before == reason else f"its worker ended twice: {before}, then {reason}"
+    logger.warning("%s: %s", video, reason)
+    return replace(task, given_up=(*task.given_up, (video, "worker", reason)))
+
+
+def _no_way(task: ShardTask, reason: str) -> str:
+    what = reason.replace("its worker", "the worker", 1)
+    question = "; is the machine out of memory?" if reason.endswith("SIGKILL") else ";"
+    return (
+        f"{task.plan.name} cannot be built: {what} twice while no video was open{question} "
+        "the same command goes on where this run stopped"
+    )
 
 
 def _stop(pool: Sequence[_Worker]) -> None:
     """End all workers: kindly, so that they remove what is half written, then by force."""
-    processes = [worker.process for worker in pool if worker.process is not None]
-    for worker in pool:
-        if worker.process is not None and worker.task is not None:
-            worker.process.terminate()
-        if worker.pipe is not None:
-            worker.pipe.close()
-    deadline = time.monotonic() + _GRACE_SECONDS
-    for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))
-        if process.is_alive():
-            process.kill()
-            process.join()
+    try:
+        for worker in pool:
+            worker.stop()
+        deadline = time.monotonic() + GRACE_SECONDS
+        for worker in pool:
+            worker.process.wait(deadline - time.monotonic())
+    finally:  # also if somebody does not want to wait: a second Ctrl-C
+        for worker in pool:
+            worker.process.kill()
