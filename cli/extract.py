@@ -31,7 +31,7 @@ _SHOWN_FAILURES = 5
     metavar="M",
     help=f"What to compute; may be repeated: {', '.join(MODALITIES)}.",
 )
-@click.option("--size", type=SIZE, help="Size of the frames, width first.  [default: 170x128]")
+@click.option("--size", type=SIZE, metavar="WxH", help="Size of the frames, width first.  [default: 170x128]")
 @click.option("--short-side", type=click.IntRange(1, 16384), metavar="N", help="Instead: keep the shape, short side N.")
 @click.option("--fps", type=FPS, help="Pick F frames per second by timestamp.  [default: every frame]")
 @click.option(
@@ -102,7 +102,8 @@ def command(source: str, out: str, as_json: bool, engine: str, size: tuple[int, 
     interrupted is resumed by the same command. Broken videos are listed with their reason in CACHE/failures.csv.
 
     \b
-    Exit status: 0 all done, 1 some videos failed, 2 wrong usage, 130 interrupted.
+    Exit status: 0 all done; 1 some videos failed, or the run could not go on;
+    2 wrong usage; 130 interrupted.
     """
     with ProgressDisplay(quiet=as_json) as display:
         try:
@@ -122,7 +123,9 @@ def command(source: str, out: str, as_json: bool, engine: str, size: tuple[int, 
 
 def _summarise(report: ExtractReport) -> None:
     new = counted(report.frames, "frame")
-    speed = f"{report.frames / report.seconds:,.0f} frames/s" if report.frames else "nothing was left to do"
+    speed = (
+        f"{counted(round(report.frames / report.seconds), 'frame')}/s" if report.frames else "nothing was left to do"
+    )
     click.echo(
         f"{report.cache}: {counted(report.num_videos, 'video')} in the cache; this run decoded {new} and wrote "
         f"{readable_bytes(report.num_bytes)} in {report.seconds:.1f} s ({speed})"

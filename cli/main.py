@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import traceback
 from importlib import import_module
-from types import FrameType
 from typing import Any
 
 import click
 
 from .. import __version__
 from ..pipeline.errors import UsageError, VidprepError
+from .entry import EXIT_INTERRUPTED, raise_when_interrupted
+from .entry import main as run
 
 EXIT_TROUBLE = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 # In the order of a first session. The help is here so that `vidprep --help` imports none of them.
 _COMMANDS = {
@@ -73,11 +72,18 @@ class _LazyGroup(click.Group):
             sys.exit(EXIT_USAGE)
         except click.ClickException as error:
             path = getattr(error.ctx, "command_path", "vidprep") if isinstance(error, click.UsageError) else "vidprep"
-            _say(f"{error.format_message().rstrip('.')}; see {path} --help")
+            _say(f"{error.format_message().rstrip('.')}{_dash_hint(error)}; see {path} --help")
             sys.exit(error.exit_code)
         except click.Abort:
             _say("interrupted")
             sys.exit(EXIT_INTERRUPTED)
+
+
+def _dash_hint(error: click.ClickException) -> str:
+    """How to write a file called ``-src``, where it was taken for options."""
+    if not isinstance(error, click.NoSuchOption) or error.option_name.startswith("--"):
+        return ""
+    return " (write -- before a name that begins with a dash)"
 
 
 def _say(message: str) -> None:
@@ -88,16 +94,17 @@ def _say(message: str) -> None:
 @click.version_option(__version__, prog_name="vidprep")
 @click.option("--debug", is_flag=True, help="Show tracebacks and the library's log.")
 def main(debug: bool) -> None:
-    """Videos in, motion caches out: decode once, compute residual frames, train from sharded HDF5."""
+    """Videos in, motion caches out: decode once, compute residual frames, train from sharded HDF5.
+
+    \b
+    Exit status: 0 all done; 1 some videos failed, damage was found, or the run could not go on;
+    2 wrong usage; 130 interrupted.
+    """
     level = logging.DEBUG if debug else logging.ERROR
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger(__package__.partition(".")[0]).setLevel(level)
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt  # SIGTERM is Ctrl-C from a scheduler: the same clean stop
+    raise_when_interrupted()
 
 
 if __name__ == "__main__":
-    main()
+    run()

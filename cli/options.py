@@ -7,6 +7,9 @@ from fractions import Fraction
 
 import click
 
+from ..pipeline.errors import UsageError
+from ..pipeline.numbers import frame_rate
+
 
 class SizeType(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click alone
     """``WxH`` in pixels, as in the papers and in ffmpeg, to ``(height, width)``, as in arrays."""
@@ -29,12 +32,9 @@ class FpsType(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
         try:
-            fps = Fraction(str(value))
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"{value!r} is no number of frames per second: write 15, 29.97 or 30000/1001")
-        if not 0 < fps <= 1000:
-            self.fail(f"{value} frames per second: allowed is above 0 and at most 1000")
-        return fps
+            return frame_rate(value)
+        except UsageError as error:
+            self.fail(str(error))
 
 
 SIZE = SizeType()

@@ -6,7 +6,7 @@ import click
 
 from ..pipeline.cache import Cache
 from ..pipeline.preview import write_preview
-from .rendering import readable_bytes
+from .rendering import echo_json, readable_bytes
 
 
 @click.command("preview", short_help="Look at a cache: a picture, a film or a page.")
@@ -20,12 +20,16 @@ from .rendering import readable_bytes
     metavar="FILE",
     help="FILE.png: contact sheet.  FILE.mp4: film.  FILE.html: page to step through.",
 )
-def command(cache: str, video: str | None, out: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(cache: str, video: str | None, out: str, as_json: bool) -> None:
     """Picture what is in CACHE: frames beside each modality, aligned in time.
 
     The suffix of FILE says what is made. VIDEO is the id of the video to show, its path below the source; by
     default a few of each class are chosen for a contact sheet or a page, and the first for a film. Residuals are shown
     three times as bright as they are.
     """
-    path = write_preview(Cache(cache), out, video)
-    click.echo(f"{path} ({readable_bytes(path.stat().st_size)})")
+    report = write_preview(Cache(cache), out, video)
+    if as_json:
+        echo_json(report)
+    else:
+        click.echo(f"{report.path} ({readable_bytes(report.num_bytes)})")

@@ -74,7 +74,7 @@ class ProgressDisplay:
 
 def _rates(progress: Progress, done: int, seconds: float) -> str:
     parts = [
-        f"{progress.frames / seconds:,.0f} frames/s",
+        f"{counted(round(progress.frames / seconds), 'frame')}/s",
         f"{readable_bytes(int(max(0, progress.num_bytes) / seconds))}/s",
     ]
     in_this_run = done - progress.videos_before

@@ -24,6 +24,8 @@ from .sidecar import CHUNK_COLUMNS, SCHEMA, check_version
 
 # Text columns that say the same in most rows: kept as numbers.
 _FEW_VALUES = [field.name for field in SCHEMA if pa.types.is_string(field.type) and field.name != "video"]
+_MATCHES_NAMED = 3
+_LEAST_LIKENESS = 0.75  # of difflib, 0 to 1: one wrong letter in four is no typo any more
 _MATCHES_TRIED = 5000  # ids compared for "did you mean": more would make a typo take seconds
 
 
@@ -89,7 +91,7 @@ class IndexTable:
             Failure(video=video, stage=stage, reason=reason) for video, stage, reason in self.metadata["failures"]
         )
 
-    def rows(self, video_id: str) -> range:
+    def rows(self, video_id: object) -> range:
         """Rows of a video, one per modality.
 
         Raises
@@ -97,7 +99,7 @@ class IndexTable:
         UnknownVideoError
             With ids that look alike.
         """
-        position = self._ids.find(video_id)
+        position = self._ids.find(video_id) if isinstance(video_id, str) else None
         if position is None:
             raise UnknownVideoError(self._unknown(video_id))
         return range(int(self._first_rows[position]), int(self._first_rows[position + 1]))
@@ -180,6 +182,8 @@ class IndexTable:
         except FileNotFoundError:
             raise CacheError(f"{self._path} is missing, {self._hint}") from None
         except (OSError, pa.ArrowException) as error:
+            if self._path.is_dir():
+                raise CacheError(f"{self._path} is a folder, {self._hint} after removing it") from None
             raise CacheError(f"{self._path} is damaged ({_first_line(error)}), {self._hint}") from None
 
     def _array(self, name: str) -> pa.Array:
@@ -190,13 +194,21 @@ class IndexTable:
         coded = self._table.column(name).unify_dictionaries().combine_chunks()
         return coded.dictionary.to_pylist(), coded.indices.to_numpy()
 
-    def _unknown(self, video_id: str) -> str:
-        stem = video_id.rpartition("/")[2].partition(".")[0].encode(errors="ignore").decode()
-        alike = self._ids.containing(stem) if stem else []
-        candidates = alike[:_MATCHES_TRIED] or self._ids.head(_MATCHES_TRIED)
-        matches = get_close_matches(video_id, candidates, n=3, cutoff=0.4)
+    def _unknown(self, video_id: object) -> str:
+        matches = self._alike(video_id) if isinstance(video_id, str) else []
         meant = f"did you mean {' or '.join(map(repr, matches))}?" if matches else "ids are listed by `Cache.videos`."
         return f"no video of this cache is called {video_id!r}: {meant}"
+
+    def _alike(self, video_id: str) -> list[str]:
+        """Ids of files of the same name, else of nearly the same letters."""
+        name = video_id.rpartition("/")[2]
+        stem = name.partition(".")[0].encode(errors="ignore").decode()
+        alike = self._ids.containing(stem) if stem else []
+        same_name = [other for other in alike if other.rpartition("/")[2] == name]
+        candidates = alike[:_MATCHES_TRIED] or self._ids.head(_MATCHES_TRIED)
+        return same_name[:_MATCHES_NAMED] or get_close_matches(
+            video_id, candidates, n=_MATCHES_NAMED, cutoff=_LEAST_LIKENESS
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

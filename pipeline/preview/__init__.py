@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +13,26 @@ from ..errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from ..cache import Cache
+    from .selection import View
 
 SUFFIXES = (".png", ".mp4", ".html")
 _SHEET_VIDEOS = 4
 _PAGE_VIDEOS = 12
 
-__all__ = ["SUFFIXES", "write_preview"]
+__all__ = ["SUFFIXES", "PreviewReport", "write_preview"]
 
 
-def write_preview(cache: Cache, out: str | os.PathLike[str], video: str | None = None) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewReport:
+    """What was written, of which videos (ids) and modalities."""
+
+    path: Path
+    num_bytes: int
+    videos: tuple[str, ...]
+    modalities: tuple[str, ...]
+
+
+def write_preview(cache: Cache, out: str | os.PathLike[str], video: str | None = None) -> PreviewReport:
     """Picture a cache; the file appears whole or not at all, and replaces one that is there.
 
     Parameters
@@ -28,10 +41,6 @@ def write_preview(cache: Cache, out: str | os.PathLike[str], video: str | None =
         ``FILE.png``, ``FILE.mp4`` or ``FILE.html``, in a folder that exists.
     video
         Id of the one to show. By default a few of each class; in a film the first.
-
-    Returns
-    -------
-    The path of the file.
 
     Raises
     ------
@@ -47,37 +56,46 @@ def write_preview(cache: Cache, out: str | os.PathLike[str], video: str | None =
     if suffix not in SUFFIXES:
         raise UsageError(f"{path} does not say which preview to make: end its name in {', '.join(SUFFIXES)}")
     _check_place(path)
-    if suffix == ".mp4":
-        _write_movie(cache, path, video)
-        return path
 
     from .selection import choose_views
 
-    if suffix == ".png":
+    if suffix == ".mp4":
+        if video is None:
+            video = next(iter(cache.videos), None)
+        views = choose_views(cache, video, limit=1)
+        _write_movie(cache, path, views[0])
+    elif suffix == ".png":
         from .contact_sheet import contact_sheet
         from .images import encode_png
 
-        write_atomic(path, encode_png(contact_sheet(cache, choose_views(cache, video, limit=_SHEET_VIDEOS))))
+        views = choose_views(cache, video, limit=_SHEET_VIDEOS)
+        write_atomic(path, encode_png(contact_sheet(cache, views)))
     else:
         from .page import page
 
-        write_atomic(path, page(cache, choose_views(cache, video, limit=_PAGE_VIDEOS)).encode())
-    return path
+        views = choose_views(cache, video, limit=_PAGE_VIDEOS)
+        write_atomic(path, page(cache, views).encode())
+    return PreviewReport(
+        path=path,
+        num_bytes=path.stat().st_size,
+        videos=tuple(view.video.id for view in views),
+        modalities=tuple(dict.fromkeys(name for view in views for name in view.modalities)),
+    )
 
 
 def _check_place(path: Path) -> None:
     """Say at once what would only come to light after the work."""
-    if path.is_dir():
+    if os.path.isdir(path):  # Path.is_dir raises where a folder on the way is closed
         raise OutputError(f"cannot write {path}: it is a folder; choose another name")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}; make it or choose another one")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {path}: permission denied; choose a folder that you may write to")
 
 
-def _write_movie(cache: Cache, path: Path, video: str | None) -> None:
+def _write_movie(cache: Cache, path: Path, view: View) -> None:
     from .movie import write_movie
-    from .selection import choose_views
 
-    view = choose_views(cache, video if video is not None else next(iter(cache.videos), None), limit=1)[0]
     temporary = temporary_path(path)
     try:
         with open(temporary, "wb+") as file:
@@ -89,4 +107,5 @@ def _write_movie(cache: Cache, path: Path, video: str | None) -> None:
             raise
         raise output_error(error, path) from error
     finally:
-        temporary.unlink(missing_ok=True)  # gone already where all went well
+        with suppress(OSError):  # gone already where all went well, and never there in a read-only place
+            temporary.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from .canvas import Canvas, Colour, Picture, fit
@@ -23,7 +24,8 @@ _CHIP_TEXT: Colour = (158, 203, 255)
 _WIDTH = 1072  # of a line of pictures: six of about the default size
 _LINES_OF_ONE = 3  # when there is but one video to show
 _CELL_HEIGHT = 128  # the default size of a cache's frames: shown pixel by pixel
-_CELL_WIDTHS = (96, 240)
+_CELL_HEIGHTS = (48, 192)
+_CELL_WIDTHS = (96, 260)
 _MARGIN, _GAP, _RADIUS = 28, 8, 6
 _TITLE_SIZE, _NAME_SIZE, _SIZE = 19, 13, 10.5  # heights of capitals
 _HEADER, _CAPTION_LINE = 90, 21
@@ -78,18 +80,26 @@ def contact_sheet(cache: Cache, views: list[View]) -> Picture:
 
 
 def _cell_size(view: View) -> tuple[int, int]:
-    """Size of the pictures of a video: a fixed height, and the shape of its first modality."""
-    stored = view.video.modalities[view.modalities[0]]
-    low, high = _CELL_WIDTHS
-    return _CELL_HEIGHT, min(high, max(low, round(_CELL_HEIGHT * stored.width / stored.height)))
+    """Size of the pictures of a video, in its shape: higher ones where it is narrow, lower ones where it is wide."""
+    height, width = view.shown_size
+    wanted = _CELL_HEIGHT * width / height
+    cell_width = _between(round(wanted), _CELL_WIDTHS)
+    return _between(round(_CELL_HEIGHT * cell_width / wanted), _CELL_HEIGHTS), cell_width
+
+
+def _between(size: int, limits: tuple[int, int]) -> int:
+    return min(limits[1], max(limits[0], size))
 
 
 def _paint_header(canvas: Canvas, cache: Cache, captions: list[str]) -> None:
     room = canvas.pixels.shape[1] - 2 * _MARGIN
-    title = shorten(cache.path.resolve().name or "cache", _TITLE_SIZE, room / 2)
+    folder = cache.path.resolve().name
+    source = PurePath(cache.header.source).name
+    title = shorten(source or folder or "cache", _TITLE_SIZE, room / 2)
     canvas.text(52, _MARGIN, title, size=_TITLE_SIZE, colour=_TEXT, bold=True)
     step = int(cache.header.config["step"])
     facts = [
+        *([f"in {shorten(folder, _SIZE, room / 5)}"] if source and folder else []),
         f"{len(cache):,} video{'' if len(cache) == 1 else 's'}",
         *([f"{len(cache.classes):,} classes"] if len(cache.classes) > 1 else []),
         f"step {step}",

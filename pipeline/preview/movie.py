@@ -92,9 +92,9 @@ class _Stage:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        stored = view.video.modalities[view.modalities[0]]
-        enlarge = max(1, round(_PANEL_HEIGHT / stored.height))
-        self._panel = stored.height * enlarge, stored.width * enlarge
+        shown_height, shown_width = view.shown_size
+        enlarge = max(1, round(_PANEL_HEIGHT / shown_height))
+        self._panel = shown_height * enlarge, shown_width * enlarge
         height, width = self._panel
         count = len(view.modalities)
         # 4:2:0 needs even sides.

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
+from itertools import islice
 from string import Template
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,8 @@ import numpy as np
 
 from ... import __version__
 from ..cache.atomic import readable_bytes
+from ..summary import CacheSummary, ModalitySummary, summarise
 from .canvas import Picture, fit
-from .contents import Contents
 from .images import encode_jpeg
 from .render import get_renderer
 from .selection import View, evenly
@@ -27,27 +28,26 @@ if TYPE_CHECKING:
 _STRIP_FRAMES = 32
 _STRIP_COLUMNS = 8
 _LONGEST_SIDE = 240  # of a strip's pictures, in pixels
+_LISTED_VIDEOS = 500  # more would make the page slow; the totals count all of them
 _LISTED_FAILURES = 500
 _TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def page(cache: Cache, views: list[View]) -> str:
     """Return the page as HTML5. Whatever comes out of the cache is escaped, and only the page's own script may run."""
-    contents = Contents.of(cache)
+    summary = summarise(cache)
     script = _part("page.js")
     modalities = dict.fromkeys(name for view in views for name in view.modalities)
     return Template(_part("page.html")).substitute(
         title=escape(f"{cache.path.resolve().name} \N{MIDDLE DOT} vidprep"),
         name=escape(cache.path.resolve().name),
         source=escape(f"from {cache.header.source}"),
-        facts="\n".join(
-            f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in _facts(cache, contents)
-        ),
+        facts="\n".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in _facts(summary)),
         notes="\n".join(
             f'<p class="quiet">{escape(name)}: {escape(get_renderer(name).caption)}.</p>' for name in modalities
         ),
         cards="\n".join(_card(cache, view, number) for number, view in enumerate(views)),
-        tables="\n".join(_tables(cache, contents)),
+        tables="\n".join(_tables(cache, summary)),
         version=escape(__version__),
         format=str(cache.header.format_version),
         style=_part("page.css"),
@@ -61,14 +61,14 @@ def _part(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8").rstrip("\n")
 
 
-def _facts(cache: Cache, contents: Contents) -> Iterable[tuple[str, str]]:
-    yield "videos", f"{contents.num_videos:,}"
-    yield "source frames", f"{contents.num_frames:,}"
-    if cache.classes:
-        yield "classes", f"{len(cache.classes):,}"
-    yield "on disk", readable_bytes(contents.stored_bytes)
-    yield "compression", f"{contents.ratio:.2f}{_TIMES}"
-    yield "failed", f"{len(cache.failures):,}"
+def _facts(summary: CacheSummary) -> Iterable[tuple[str, str]]:
+    yield "videos", f"{summary.videos:,}"
+    yield "source frames", f"{summary.source_frames:,}"
+    if summary.classes:
+        yield "classes", f"{summary.classes:,}"
+    yield "on disk", readable_bytes(summary.stored_bytes)
+    yield "compression", f"{summary.ratio:.2f}{_TIMES}"
+    yield "failed", f"{summary.failures:,}"
 
 
 def _card(cache: Cache, view: View, number: int) -> str:
@@ -109,9 +109,9 @@ def _figure(cache: Cache, view: View, modality: str, frames: list[int], columns:
 
 def _strip(cache: Cache, view: View, modality: str, frames: list[int], columns: int) -> Picture:
     """Pictures of one modality in rows of ``columns``, black where the last row ends early."""
-    stored = view.video.modalities[view.modalities[0]]
-    shrink = min(1.0, _LONGEST_SIDE / max(stored.height, stored.width))
-    height, width = max(1, round(stored.height * shrink)), max(1, round(stored.width * shrink))
+    full_height, full_width = view.shown_size
+    shrink = min(1.0, _LONGEST_SIDE / max(full_height, full_width))
+    height, width = max(1, round(full_height * shrink)), max(1, round(full_width * shrink))
     rows = -(-len(frames) // columns)
     strip = np.zeros((rows * height, columns * width, 3), np.uint8)
     for index, frame in enumerate(frames):
@@ -120,11 +120,12 @@ def _strip(cache: Cache, view: View, modality: str, frames: list[int], columns: 
     return strip
 
 
-def _tables(cache: Cache, contents: Contents) -> Iterable[str]:
-    yield _table("Modalities", _MODALITY_COLUMNS, [_modality_row(name, contents) for name in contents.modalities])
-    more = contents.num_videos - len(contents.listed)
+def _tables(cache: Cache, summary: CacheSummary) -> Iterable[str]:
+    yield _table("Modalities", _MODALITY_COLUMNS, [_modality_row(modality) for modality in summary.modalities])
+    listed = list(islice(cache.videos.values(), _LISTED_VIDEOS))
+    more = summary.videos - len(listed)
     rest = f"{more:,} more are not listed." if more else ""
-    yield _table("Videos", _VIDEO_COLUMNS, [_video_row(video) for video in contents.listed], note=rest)
+    yield _table("Videos", _VIDEO_COLUMNS, [_video_row(video) for video in listed], note=rest)
     if cache.failures:
         rows = [(failure.video, failure.stage, failure.reason) for failure in cache.failures[:_LISTED_FAILURES]]
         more = len(cache.failures) - len(rows)
@@ -149,17 +150,16 @@ _VIDEO_COLUMNS = (
 _FAILURE_COLUMNS = (("video", "name failed"), ("stage", ""), ("reason", "name"))
 
 
-def _modality_row(name: str, contents: Contents) -> tuple[str, ...]:
-    totals = contents.modalities[name]
-    sizes = sorted(f"{width}{_TIMES}{height}" for height, width in totals.sizes)
+def _modality_row(modality: ModalitySummary) -> tuple[str, ...]:
+    size, more = modality.sizes[0].replace("x", _TIMES), len(modality.sizes) - 1
     return (
-        name,
-        f"{totals.items:,}",
-        sizes[0] + (f" and {len(sizes) - 1} more" if len(sizes) > 1 else "") if sizes else "",
-        ", ".join(sorted(totals.dtypes) + sorted(totals.codecs)),
-        readable_bytes(totals.raw_bytes),
-        readable_bytes(totals.stored_bytes),
-        f"{totals.ratio:.2f}{_TIMES}",
+        modality.name,
+        f"{modality.frames:,}",
+        size + (f" and {more} more" if more else ""),
+        f"{modality.dtype}, {modality.codec}",
+        readable_bytes(modality.raw_bytes),
+        readable_bytes(modality.stored_bytes),
+        f"{modality.ratio:.2f}{_TIMES}",
     )
 
 

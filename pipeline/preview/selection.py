@@ -15,6 +15,8 @@ from .render import RENDERERS, render
 if TYPE_CHECKING:
     from ..cache import Cache, VideoInfo
 
+_SAME_SHAPE = 0.02  # a picture stored this near to its source's shape is shown pixel by pixel
+_MOST_STRETCHED = 8.0
 _CANDIDATES = 4096  # videos looked at to find a few of each class, so that a huge cache answers at once
 T = TypeVar("T")
 
@@ -54,6 +56,19 @@ class View:
         quantised = stored.scale_factor is not None
         items: NDArray[Any] = cache.read(self.video.id, modality, start - offset, stop - offset, decode=quantised)
         return render(modality, items)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """``(height, width)`` that gives the stored pictures the shape of their source, which a fixed size squeezes."""
+        stored = self.video.modalities[self.modalities[0]]
+        source_height, source_width = self.video.source_height, self.video.source_width
+        if source_height < 1 or source_width < 1:
+            return stored.height, stored.width
+        stretch = (source_width / source_height) / (stored.width / stored.height)
+        if abs(stretch - 1) <= _SAME_SHAPE:
+            return stored.height, stored.width
+        stretch = min(max(stretch, 1 / _MOST_STRETCHED), _MOST_STRETCHED)
+        return stored.height, max(1, round(stored.width * stretch))
 
     def seconds(self, frame: int) -> float | None:
         """When a frame is shown, as if frames were evenly spaced; ``None`` if the rate is unknown."""
