@@ -70,6 +70,36 @@ def fragile_extraction(task: ShardTask, device: str, report: Callable[[Event], N
     build_shard(task, device, watched)
 
 
+def killed_once(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Be killed from outside in the middle of the first video, the first time."""
+    _note(task, "attempt")
+    if _attempts(task) == 1:
+        report(VideoStarted(video=task.plan.videos[0].id))
+        os.kill(os.getpid(), signal.SIGKILL)
+    fragile(task, device, report)
+
+
+def crashes_then_exits(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Die in the first video, each time in another way, until it is given up."""
+    _note(task, "attempt")
+    if not task.given_up:
+        report(VideoStarted(video=task.plan.videos[0].id))
+        _misbehave("segfault" if _attempts(task) == 1 else "exit")
+    fragile(task, device, report)
+
+
+def hangs_outside_videos(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Hang before any video is open."""
+    _note(task, "attempt")
+    time.sleep(1000)
+
+
+def killed_outside_videos(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Be killed from outside before any video is open."""
+    _note(task, "attempt")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def dies_outside_videos(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
     """Die before any video is open."""
     _note(task, "attempt")
@@ -79,7 +109,7 @@ def dies_outside_videos(task: ShardTask, device: str, report: Callable[[Event], 
 def dies_outside_videos_once(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
     """Die before any video is open, but only the first time."""
     _note(task, "attempt")
-    if (task.cache / "notes.txt").read_text().count("attempt") == 1:
+    if _attempts(task) == 1:
         os._exit(3)
     fragile(task, device, report)
 
@@ -95,6 +125,10 @@ def _misbehave(name: str) -> None:
         raise OutputError("the disk is full")
     elif "bug" in name:
         raise KeyError("a bug of ours")
+
+
+def _attempts(task: ShardTask) -> int:
+    return (task.cache / "notes.txt").read_text().count("attempt")
 
 
 def _note(task: ShardTask, line: str) -> None:
