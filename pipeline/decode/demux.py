@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,11 +16,10 @@ from ..errors import VideoError
 from .container import CENTRED_CHROMA, clockwise_rotation, open_video, words
 from .cut_short import missing_bytes
 from .frames import StreamInfo
+from .packets import LARGEST_NOT_CODED, is_mpeg4_packed, vpx_frames
 from .pictures import planar_format
 from .sampling import TimeRepair
 
-_PACKED_SIGNATURE = re.compile(rb"DivX\d+(?:b|Build)\d+p")  # user data of MPEG-4 with two pictures in one packet
-_LARGEST_NOT_CODED = 19  # bytes: a smaller MPEG-4 packet is a placeholder ("N-VOP"), not a picture
 _UNEVEN = 0.01  # of a frame period
 _ROUNDED = 0.0021  # seconds between two periods of an even rate whose times are rounded to milliseconds, as in Matroska
 
@@ -184,14 +182,14 @@ class _Packets:
             self.discarded += 1
             return
         if self.codec in ("vp8", "vp9"):
-            hides, shown = _vpx_frames(memoryview(packet), self.codec)
+            hides, shown = vpx_frames(memoryview(packet), self.codec)
             self.hidden |= hides
             if not shown:
                 return
         elif self.codec == "mpeg4":
             if self.count == 1:
                 self.packed |= self._is_mpeg4_packed(bytes(packet))
-            self.packed |= packet.size <= _LARGEST_NOT_CODED
+            self.packed |= packet.size <= LARGEST_NOT_CODED
         self.pts.append(packet.pts)
         self.keys.append(packet.is_keyframe)
 
@@ -210,7 +208,7 @@ class _Packets:
         return ranks, np.array(times, np.float64)
 
     def _is_mpeg4_packed(self, data: bytes) -> bool:
-        return self.codec == "mpeg4" and _PACKED_SIGNATURE.search(data) is not None
+        return self.codec == "mpeg4" and is_mpeg4_packed(data)
 
 
 def _is_uneven(times: NDArray[np.float64]) -> bool:
@@ -218,21 +216,3 @@ def _is_uneven(times: NDArray[np.float64]) -> bool:
     if len(periods) == 0:
         return False
     return float(np.ptp(periods)) > max(_UNEVEN * float(periods.mean()), _ROUNDED)
-
-
-def _vpx_frames(data: memoryview, codec: str) -> tuple[bool, bool]:
-    """Return whether a VP8 or VP9 packet has a reference-only (or re-shown) picture, and whether it shows one.
-
-    VP8: RFC 6386, section 9.1. VP9: bitstream specification, section 6.2 and annex B (superframes).
-    """
-    head = data[0]
-    if codec == "vp8":
-        shown = bool(head & 0x10)
-        return not shown, shown
-    if data[-1] & 0xE0 == 0xC0:
-        size = 2 + ((data[-1] >> 3 & 3) + 1) * ((data[-1] & 7) + 1)
-        if len(data) >= size and data[-size] == data[-1]:
-            return True, True
-    is_profile_3 = head & 0x30 == 0x30
-    show_existing, show = (head >> 2 & 1, head & 1) if is_profile_3 else (head >> 3 & 1, head >> 1 & 1)
-    return bool(show_existing or not show), bool(show_existing or show)

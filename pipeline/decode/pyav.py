@@ -17,6 +17,7 @@ from ...kernels.yuv import YuvFormat
 from ..errors import VideoError
 from .container import CENTRED_CHROMA, clockwise_rotation, open_video, words
 from .cut_short import missing_bytes
+from .frame_count import missing_frames
 from .frames import FrameChunk, StreamInfo
 from .pictures import planar_format, plane_addresses, to_planar
 from .sampling import TimeRepair, pick
@@ -56,6 +57,7 @@ class PyavSource:
     decoder = "pyav"
 
     def __init__(self, path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int) -> None:
+        self._path = path
         self._container, self._stream = open_video(path)
         try:
             lacking = missing_bytes(path)
@@ -124,19 +126,39 @@ class PyavSource:
                 yield (None if copy else picture), time
 
     def _decode(self) -> Iterator[Any]:
-        """Yield every picture that FFmpeg's decoder gives, in display order."""
+        """Yield every picture that FFmpeg's decoder gives, in display order; raise if it leaves some out.
+
+        FFmpeg marks pictures of H.264, MPEG-4 and MPEG-1/2 that it had to conceal damage in, and nothing in HEVC, VP8
+        and VP9. Before the first key frame, marks are no sign of damage: the stream begins in the middle.
+        """
+        num_shown = 0
+        first_pts: int | None = None
+        recovered = False
         try:
             for packet in self._container.demux(self._stream):
                 self._num_packets += packet.size > 0
+                num_shown += packet.size > 0 and not packet.is_discard
                 if packet.is_corrupt:
                     raise VideoError("decode", f"packet {self._num_packets} is incomplete: the file is damaged")
                 for picture in packet.decode():
+                    recovered = recovered or picture.key_frame
+                    if picture.is_corrupt and recovered:
+                        raise VideoError("decode", f"frame {self._num_pictures} is damaged: FFmpeg had to guess at it")
+                    if self._num_pictures == 0:
+                        first_pts = picture.pts
                     self._num_pictures += 1
                     yield picture
         except av.FFmpegError as error:
             raise VideoError(
                 "decode", f"damaged after {self._num_pictures} frames, at packet {self._num_packets}: {words(error)}"
             ) from error
+        if 0 < self._num_pictures < num_shown:
+            missing = missing_frames(self._path, num_frames=self._num_pictures, first_pts=first_pts)
+            if missing:
+                raise VideoError(
+                    "decode",
+                    f"damaged: {self._num_pictures} frames could be decoded of {self._num_pictures + missing} in it",
+                )
 
     def _convert(self, picture: Any, out: NDArray[np.uint8]) -> None:
         """Convert a picture to an RGB frame, upright."""
