@@ -7,10 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: the AV1 encoder prints its settings otherwise
 
 from media import write_clip
+
+settings.register_profile("vidprep", deadline=None)  # a busy machine is no failure
+settings.load_profile("vidprep")
 
 ROOT = Path(__file__).resolve().parents[1]
 

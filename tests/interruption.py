@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +82,12 @@ def assert_same_bytes(actual: dict[str, bytes], expected: dict[str, bytes]) -> N
     """Compare two ``cache_bytes``, and name what differs instead of showing it."""
     assert sorted(actual) == sorted(expected)
     assert [name for name in expected if actual[name] != expected[name]] == []
+
+
+def interruptible(command: Sequence[str]) -> list[str]:
+    """Return the command such that Ctrl-C ends it, even if the tests run with SIGINT ignored (nohup, ``&``)."""
+    start = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", start, *command]
 
 
 def _run_and_kill(arguments: Sequence[str | os.PathLike[str]], seconds: float) -> bool:

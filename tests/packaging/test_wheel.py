@@ -78,7 +78,7 @@ def test_metadata(metadata: Message, installed: Path) -> None:
 
 def test_console_script(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
-    assert wheel.read(name).decode().split() == ["[console_scripts]", "vidprep", "=", "vidprep.cli.main:main"]
+    assert wheel.read(name).decode().split() == ["[console_scripts]", "vidprep", "=", "vidprep.cli.entry:main"]
 
 
 def test_public_names_need_the_core_alone(installed: Path) -> None:
@@ -96,10 +96,11 @@ result = [vidprep.__file__]
     "code",
     [
         "import vidprep",
+        "import vidprep.cli.entry",
         "import vidprep.cli.main",
         "sys.argv[1:] = ['--help']\nfrom vidprep.cli.main import main\ntry: main()\nexcept SystemExit: pass",
     ],
-    ids=["import", "command line", "help"],
+    ids=["import", "entry", "command line", "help"],
 )
 def test_starts_without_heavy_imports(installed: Path, code: str) -> None:
     modules = run_python(installed, f"{code}\nresult = sorted({{name.partition('.')[0] for name in sys.modules}})")
