@@ -120,7 +120,7 @@ def extract(
 ) -> ExtractReport:
     """Extract modalities of videos into a cache; an interrupted run is resumed.
 
-    Scripts that call this need the usual ``if __name__ == "__main__":`` guard: workers are processes.
+    Workers are processes that import nothing of the calling script: it needs no ``if __name__ == "__main__":``.
 
     Parameters
     ----------
