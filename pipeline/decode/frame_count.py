@@ -40,19 +40,27 @@ def missing_frames(path: Path, *, num_frames: int, first_pts: int | None) -> int
     first_pts
         The time stamp of the first of them, in the stream's time base; ``None`` if it had none.
     """
+    expected = expected_frames(path, first_pts)
+    if expected is None or num_frames >= expected:
+        return 0
+    progressive, decoded = _decode_again(path)
+    return expected - max(num_frames, decoded) if progressive and decoded < expected else 0
+
+
+def expected_frames(path: Path, first_pts: int | None) -> int | None:
+    """Return how many frames a decode must give at least, by the packets alone; ``None`` if they do not tell.
+
+    ``first_pts`` is that of ``missing_frames``. Interlaced video and changes of size are not noticed.
+    """
     container, stream = open_video(path)
     try:
         count = _Count(stream.codec_context, first_pts)
-        if not count.possible:
-            return 0
-        for packet in container.demux(stream):
-            count.add(packet)
-        if not count.possible or num_frames >= count.expected:
-            return 0
+        if count.possible:
+            for packet in container.demux(stream):
+                count.add(packet)
+        return count.expected if count.possible else None
     finally:
         container.close()
-    progressive, decoded = _decode_again(path)
-    return count.expected - max(num_frames, decoded) if progressive and decoded < count.expected else 0
 
 
 class _Count:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from pyav_frames import frames_of
 
 from media import write_clip
+from pyav_frames import frames_of
 from vidprep.pipeline.decode.demux import scan
 
 

@@ -11,9 +11,9 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pyav_frames import CLOSE, chunks_of, difference, frames_of, native_size
 
 from media import moving_texture, write_clip, write_packed_avi
+from pyav_frames import CLOSE, chunks_of, difference, frames_of, native_size
 from reference_decoder import decode, filtered
 
 NO_SLICES = {"level": "1"}  # FFV1 cannot cut a tiny picture into slices

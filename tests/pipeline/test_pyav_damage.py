@@ -7,9 +7,9 @@ from pathlib import Path
 
 import av
 import pytest
-from pyav_frames import frames_of
 
 from media import write_audio, write_clip
+from pyav_frames import frames_of
 from vidprep.pipeline.errors import VideoError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from pyav_frames import CLOSE, difference, frames_of, native_size
 
 from media import write_clip
+from pyav_frames import CLOSE, difference, frames_of, native_size
 from reference_decoder import decode, filtered, to_rgb
 from vidprep.pipeline.decode import FrameSize
 from vidprep.pipeline.decode.pyav import open_pyav
