@@ -72,12 +72,12 @@ def _damage(report: VerifyReport) -> list[Damage]:
 
 
 def _show(folder: Path, report: VerifyReport) -> None:
+    found, missing = _damage(report), _missing(report)
     speed = readable_bytes(int(report.num_bytes / max(report.seconds, 1e-9)))
     checked = (
-        f"{counted(report.num_shards, 'shard')}, {counted(report.num_chunks, 'chunk')}, "
+        f"{counted(report.num_shards - missing, 'shard')}, {counted(report.num_chunks, 'chunk')}, "
         f"{readable_bytes(report.num_bytes)} in {report.seconds:.2f} s ({speed}/s)"
     )
-    found, missing = _damage(report), _missing(report)
     if report.ok:
         click.echo(f"{folder} is whole: {checked}")
     if found:

@@ -83,7 +83,7 @@ class View:
         """Number of frames, rate, and the file it was made from, in one line."""
         video = self.video
         rate = f" at {video.fps:.4g} fps" if video.fps > 0 else ""
-        turned = f", turned {video.source_rotation}\N{DEGREE SIGN}" if video.source_rotation else ""
+        turned = f", turned by {video.source_rotation} degrees" if video.source_rotation else ""
         source = f"{video.source_codec} {video.source_width}\N{MULTIPLICATION SIGN}{video.source_height}{turned}"
         return f"{video.num_frames:,} frame{'' if video.num_frames == 1 else 's'}{rate}, from {source}"
 

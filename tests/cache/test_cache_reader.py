@@ -94,7 +94,9 @@ def test_the_cache_describes_itself(make_cache: Make) -> None:
     [
         ("Archery/v_1.mp4", "'Archery/v_1.avi'"),
         ("v_1.avi", "'Archery/v_1.avi'"),
+        ("elsewhere/v_1.avi", "did you mean 'Archery/v_1.avi'"),
         ("zzz", "Cache.videos"),
+        ("Bowling/x_9.mkv", r"'Bowling/x_9.mkv': ids are listed"),  # nothing is much like it
         ("\udc80", "Cache"),
     ],
 )
@@ -104,6 +106,17 @@ def test_an_unknown_video_names_those_alike(make_cache: Make, video: str, match:
         cache.read(video, "residual")
     with pytest.raises(KeyError, match="no video of this cache is called"):
         cache.videos[video]
+
+
+def test_what_is_no_text_is_no_video(make_cache: Make) -> None:
+    cache = Cache(make_cache().path)
+    for video in (5, None, b"v_3.avi", ("v_3.avi",), []):
+        assert video not in cache.videos
+        assert cache.videos.get(video) is None
+        with pytest.raises(KeyError, match="no video of this cache is called"):
+            cache.videos[video]
+        with pytest.raises(UsageError, match=r"ids are listed by `Cache\.videos`"):
+            cache.read(video, "residual")
 
 
 def test_an_unknown_modality_names_those_that_exist(make_cache: Make) -> None:
@@ -121,7 +134,9 @@ def test_a_missing_shard_is_one_sentence(make_cache: Make) -> None:
     made = make_cache()
     shard_path(made.path, 1).unlink()
     cache = Cache(made.path)
-    with pytest.raises(CacheError, match=r"shard-00001.h5 is missing, so restore it or run `vidprep verify --repair`"):
+    with pytest.raises(
+        CacheError, match=r"shard-00001.h5 is missing, so restore it or run `vidprep verify .*/cache --rep"
+    ):
         cache.read("v_3.avi", "residual")
     cache.read("Archery/v_1.avi", "residual")
 

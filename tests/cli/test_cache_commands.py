@@ -55,6 +55,46 @@ def test_verify(cache_copy: Path, vidprep_command: Callable) -> None:
     assert json.loads(again.stdout)["rebuilt"] == []
 
 
+def test_unfinished_is_not_damaged(cache_copy: Path, vidprep_command: Callable) -> None:
+    """As after Ctrl-C: some shards and no index."""
+    for path in (shard_path(cache_copy, 1), sidecar_path(cache_copy, 1), shard_path(cache_copy, 2)):
+        path.unlink()
+    sidecar_path(cache_copy, 2).unlink()
+    (cache_copy / "index.parquet").unlink()
+    (cache_copy / "failures.csv").unlink()
+    result = vidprep_command("verify", cache_copy)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert f"{cache_copy} is not finished: 2 of 4 shards are still to be extracted; " in result.stdout
+    assert "run the same vidprep extract again, or" in result.stdout
+    assert "is damaged" not in result.stdout
+    assert "what is there is whole: 2 shards, 4 chunks" in result.stdout
+    sidecar_path(cache_copy, 3).unlink()
+    both = vidprep_command("verify", cache_copy).stdout
+    assert "is damaged in 1 place:" in both
+    assert "is not finished: 2 of 4 shards" in both
+    assert "--repair makes the damaged parts again" in both
+    mended = vidprep_command("verify", cache_copy, "--repair", "--workers", "1")
+    assert mended.exit_code == 0
+    assert mended.stdout.splitlines()[-1].startswith(f"{cache_copy} is whole")
+
+
+@pytest.mark.parametrize("option", ["--source", "--device"])
+def test_what_only_a_repair_needs(option: str, cache_copy: Path, refused: Callable) -> None:
+    assert f"{option} does nothing without --repair" in refused("verify", cache_copy, option, "cpu")
+
+
+def test_a_folder_for_an_index(cache_copy: Path, refused: Callable) -> None:
+    (cache_copy / "index.parquet").unlink()
+    (cache_copy / "index.parquet").mkdir()
+    assert "index.parquet is a folder" in refused("info", cache_copy, status=1)
+
+
+def test_info_without_labels(small_clip: Path, tmp_path: Path, vidprep_command: Callable) -> None:
+    arguments = ["extract", small_clip, "--out", tmp_path / "cache", "--size", "32x24", "--workers", "1"]
+    assert vidprep_command(*arguments).exit_code == 0
+    assert "no labels, 0 failures" in vidprep_command("info", tmp_path / "cache").stdout
+
+
 def test_repair_without_its_source(cache_copy: Path, refused: Callable) -> None:
     sidecar_path(cache_copy, 3).unlink()
     sentence = refused("verify", cache_copy, "--repair", "--source", "/nowhere", status=1)

@@ -54,6 +54,13 @@ def test_version(vidprep_command: Callable) -> None:
     assert vidprep_command("--version").output == f"vidprep, version {__version__}\n"
 
 
+def test_help_shows_exit_statuses_and_sizes_as_they_are(vidprep_command: Callable) -> None:
+    assert "damage was found, or the run could not go on" in vidprep_command("--help").output
+    text = vidprep_command("extract", "--help").output
+    assert "--size WxH" in text
+    assert "or the run could not go on" in text
+
+
 def test_no_command_shows_the_help(vidprep_command: Callable) -> None:
     result = vidprep_command()
     assert result.exit_code == 2
@@ -71,6 +78,10 @@ def test_no_command_shows_the_help(vidprep_command: Callable) -> None:
         (["extract", "videos", "more", "--out", "c"], "unexpected extra argument"),
         (["extract", "videos", "--out"], "'--out' requires an argument"),
         (["info"], "Missing argument 'CACHE'"),
+        (
+            ["extract", "-src", "--out", "c"],
+            "No such option '-s' (write -- before a name that begins with a dash); see",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(arguments: list[str], sentence: str, refused: Callable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,15 @@ def test_the_suffix_says_what_is_made(cache: Path, tmp_path: Path, suffix: str, 
     assert list(tmp_path.iterdir()) == [out]
     if video and suffix == ".html":
         assert b"Archery/a.mp4</h3>" not in out.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", MAGIC)
+def test_json(cache: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"look{suffix}"
+    report = json.loads(preview(cache, "-o", out, "--json").stdout)
+    assert (report["path"], report["num_bytes"]) == (str(out), out.stat().st_size)
+    assert report["videos"] == ["Archery/a.mp4", "Archery/b.mp4", "Bowling/c.mp4"][: 1 if suffix == ".mp4" else 3]
+    assert report["modalities"] == ["rgb", "residual"]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +102,31 @@ def test_a_full_disk_leaves_the_old_file(cache: Path, tmp_path: Path, suffix: st
     assert f"cannot write {out}" in result.stderr
     assert out.read_bytes() == b"an older one"
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("suffix", MAGIC)
+def test_a_read_only_place(cache: Path, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system mounted read-only refuses to remove, too."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    result = preview(cache, "-o", f"/proc/look{suffix}")
+    assert (result.exit_code, "cannot write" in result.stderr, result.stderr.count("\n")) == (1, True, 1)
+    monkeypatch.setattr("os.replace", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    result = preview(cache, "-o", tmp_path / f"look{suffix}")
+    assert result.exit_code == 1
+    assert "read-only file system" in result.stderr
+
+
+@pytest.mark.parametrize("suffix", MAGIC)
+def test_a_closed_folder(cache: Path, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(tmp_path))
+    result = preview(cache, "-o", tmp_path / f"look{suffix}")
+    assert result.exit_code == 1
+    assert "permission denied" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_read_only_folder_is_named(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

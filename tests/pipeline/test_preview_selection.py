@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,22 @@ def test_unknown_videos_and_empty_caches_are_refused(tmp_path: Path) -> None:
         choose_views(make_cache(tmp_path / "c", ["Archery/a"]), "Archery/b", limit=4)
     with pytest.raises(CacheError, match=r"holds no videos, and 1 failed .*failures.csv"):
         choose_views(make_cache(tmp_path / "e", [], failures={"x.mp4": "broken"}), None, limit=4)
+
+
+@pytest.mark.parametrize(
+    ("source", "stored", "shown"),
+    [
+        ((272, 640), (128, 170), (128, 301)),
+        ((240, 320), (128, 170), (128, 170)),  # within rounding: pixel by pixel
+        ((568, 320), (128, 170), (128, 72)),
+        ((0, 0), (128, 170), (128, 170)),
+        ((10, 16384), (8, 8), (8, 64)),
+        ((16384, 1), (8, 8), (8, 1)),
+    ],
+)
+def test_pictures_have_the_shape_of_their_source(
+    tmp_path: Path, source: tuple[int, int], stored: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    cache = make_cache(tmp_path / "c", {"v": np.zeros((3, *stored, 3), np.uint8)})
+    video = replace(cache.videos["v"], source_height=source[0], source_width=source[1])
+    assert View.of(video).shown_size == shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from made_caches import make_cache
 from media import moving_texture
+from vidprep.pipeline.preview.canvas import Canvas
 from vidprep.pipeline.preview.contact_sheet import BACKGROUND, contact_sheet
 from vidprep.pipeline.preview.images import encode_jpeg, encode_png
 from vidprep.pipeline.preview.selection import choose_views
@@ -68,3 +70,26 @@ def test_png_is_lossless_and_jpeg_nearly(tmp_path: Path) -> None:
     assert encode_png(picture).startswith(b"\x89PNG\r\n")
     loss = np.abs(decoded(encode_jpeg(picture), "jpeg").astype(int) - picture)
     assert loss.mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("source", "cell"),
+    [((240, 320), (128, 170)), ((272, 640), (111, 260)), ((568, 320), (199, 112)), ((16384, 1), (200, 112))],
+)
+def test_cells_have_the_shape_of_the_source(tmp_path: Path, source: tuple[int, int], cell: tuple[int, int]) -> None:
+    cache = make_cache(tmp_path / "c", {"v": np.full((4, 128, 170, 3), 200, np.uint8)}, modalities=["rgb"])
+    (view,) = choose_views(cache, None, limit=1)
+    view = replace(view, video=replace(view.video, source_height=source[0], source_width=source[1]))
+    white = np.all(contact_sheet(cache, [view]) == 200, axis=2)
+    rows, columns = np.flatnonzero(white.sum(axis=1) > 60), np.flatnonzero(white.sum(axis=0) > 30)
+    assert rows[-1] - rows[0] + 1 == cell[0]
+    assert columns[-1] - columns[0] + 1 == 4 * cell[1] + 3 * 8
+
+
+def test_the_title_names_source_and_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(Canvas, "text", lambda self, y, x, text, **style: written.append(text))
+    cache = make_cache(tmp_path / "my cache", ["v"])
+    contact_sheet(cache, choose_views(cache, None, limit=1))
+    assert written[0] == "videos"
+    assert written[1].startswith("in my cache \N{MIDDLE DOT} 1 video")
