@@ -107,3 +107,10 @@ def test_nothing_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressDisplay(quiet=True) as display:
         display.update(_progress())
     assert capsys.readouterr().err == ""
+
+
+def test_one_frame_is_no_frames(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 20.0])
+    monkeypatch.setattr("vidprep.cli.progress.time.monotonic", lambda: next(clock))
+    ProgressDisplay().update(Progress(videos_total=10, videos_before=0, frames=20))
+    assert "0 of 10 videos: 1 frame/s " in capsys.readouterr().err
