@@ -45,7 +45,7 @@ def open_video(path: Path) -> tuple[Any, Any]:
 
 def clockwise_rotation(picture: Any) -> int:
     """Return by how many degrees clockwise a decoded picture must be turned to be upright: 0, 90, 180 or 270."""
-    return -round(picture.rotation / 90) * 90 % 360
+    return -round(float(picture.rotation) / 90) * 90 % 360
 
 
 def words(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import pytest
 
+from h264_headers import without_declared_reordering
 from media import VOP, write_clip, write_packed_avi
 from pyav_frames import frames_of
 from vidprep.pipeline.decode.frame_count import expected_frames, missing_frames
@@ -115,6 +116,15 @@ def test_a_stream_may_begin_in_the_middle(name: str, options: dict[str, Any], sk
     expected = expected_frames(path, first_pts)
     timed = Path(name).suffix in (".ts", ".mkv", ".mp4", ".mpg")
     assert expected == (num_frames if timed else None)
+
+
+def test_h264_that_ffmpeg_reorders_too_late_is_not_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "both.h264"
+    clips = [write_clip(tmp_path / f"{depth}.h264", num_frames=60, gop=60, b_frames=depth) for depth in (0, 3)]
+    path.write_bytes(b"".join(without_declared_reordering(clip.read_bytes()) for clip in clips))
+    num_frames, first_pts = decoded(path)
+    assert (num_frames, expected_frames(path, first_pts)) == (119, 120)  # FFmpeg drops one when it learns of the order
+    assert len(frames_of(path)) == 119
 
 
 def test_mpeg4_pictures_left_out(tmp_path: Path) -> None:

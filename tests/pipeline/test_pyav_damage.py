@@ -75,6 +75,41 @@ def test_a_corrupt_packet_is_an_error_not_a_shorter_video(tmp_path: Path) -> Non
     assert "damaged after" in error.reason
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "libx264"), (".ts", "libx264"), (".avi", "mpeg4"), (".mpg", "mpeg2video")]
+)
+def test_a_concealed_picture_is_an_error(suffix: str, codec: str, tmp_path: Path) -> None:
+    path = write_clip(tmp_path / f"whole{suffix}", num_frames=20, size=(96, 128), codec=codec)
+    with av.open(str(path)) as container:
+        packet = [bytes(packet) for packet in container.demux(video=0) if packet.size][15]
+    data, piece = path.read_bytes(), packet[len(packet) // 3 :][:60]
+    assert data.count(piece) == 1
+    damaged = tmp_path / f"damaged{suffix}"
+    damaged.write_bytes(data.replace(piece, random.Random(2).randbytes(len(piece))))
+    with av.open(str(damaged)) as container:  # FFmpeg alone says nothing
+        assert sum(1 for _ in container.decode(video=0)) == 20
+    error = _error(damaged)
+    assert error.stage == "decode"
+    assert "had to guess" in error.reason
+
+
+def test_flipped_bits_do_not_shorten_a_real_clip(shared_videos: Path, tmp_path: Path) -> None:
+    """Whatever the damage: an error, or as many frames as there are."""
+    data = (shared_videos / "mpeg4_320x240.avi").read_bytes()
+    path = tmp_path / "flipped.avi"
+    errors = 0
+    for seed in range(8):
+        rng, flipped = random.Random(seed), bytearray(data)
+        for _ in range(4):
+            flipped[rng.randrange(len(data) // 10, len(data) * 9 // 10)] ^= 1 << rng.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            assert len(frames_of(path, size=(24, 32))) == 164
+        except VideoError:
+            errors += 1
+    assert errors > 0
+
+
 def test_a_real_damaged_clip_fails_with_a_sentence(shared_videos: Path) -> None:
     error = _error(shared_videos / "corrupted.mp4")
     assert error.stage in ("open", "decode")
