@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
+from .cache import PlannedVideo
 from .videos import Video
 
 _MOST_PER_SHARD = 32
@@ -21,6 +24,27 @@ class ShardPlan:
     def name(self) -> str:
         """Stem of the shard's files."""
         return f"shard-{self.number:05d}"
+
+    def rows(self) -> tuple[PlannedVideo, ...]:
+        """Return what ``plan.parquet`` says of the videos, with the sizes that their files have now."""
+        return tuple(
+            PlannedVideo(
+                video=video.id,
+                path=video.id,  # an id is the path below the source
+                label=video.label or None,
+                split=video.split or None,
+                shard=self.number,
+                source_bytes=_file_size(video.path),
+            )
+            for video in self.videos
+        )
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1  # extraction will say why
 
 
 def default_shard_videos(num_videos: int) -> int:

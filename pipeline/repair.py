@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import CacheHeader, CacheLock, PlanTable, VerifyReport, build_index, shard_path, sidecar_path, verify
-from .cache.format import PLAN_NAME, CacheVersionError
+from .cache.format import HEADER_NAME, PLAN_NAME
 from .cache.sidecar import read_sidecar
-from .cache_folder import planned_shards, remove_leftovers
+from .cache_folder import plan_of_sidecars, planned_shards, read_or_none, remove_leftovers, tool_versions
 from .config import ExtractConfig
 from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
@@ -47,8 +47,8 @@ def repair(
 ) -> RepairReport:
     """Verify a cache, extract its damaged and missing shards again, and merge the index anew.
 
-    A shard is replaced only once its successor is complete. Damage in ``cache.json`` cannot be mended: it says what to
-    compute.
+    A shard is replaced only once its successor is complete. Of ``cache.json`` and ``plan.parquet`` each is made from
+    the other, the plan with the help of the sidecars.
 
     Parameters
     ----------
@@ -64,13 +64,14 @@ def repair(
     Raises
     ------
     CacheError
-        If header or plan are damaged, or videos that a damaged shard needs are gone or have changed; nothing was
-        touched then.
+        If header or plan cannot be made again, or videos that a damaged shard needs are gone or have changed; nothing
+        was touched then.
     OutputError
         If the cache cannot be written.
     """
     folder = Path(os.path.abspath(cache))
-    header = CacheHeader.read(folder)  # before the lock, which would make the folder
+    if not (folder / PLAN_NAME).is_file():
+        CacheHeader.read(folder)  # says what is wrong, before the lock makes the folder
     devices = resolve_devices(device)
     num_workers = check_workers(workers, devices)
     with CacheLock(folder):
@@ -78,11 +79,14 @@ def repair(
         remove_leftovers(folder)
         if before.ok:
             return RepairReport(before=before, rebuilt=(), after=before)
-        plan = _read_plan(folder)
+        header, plan = _header_and_plan(folder)
         root = None if source is None else Path(os.path.abspath(source))
         shards = planned_shards(folder, plan, root)
         damaged = [shards[number] for number in before.damaged_shards if number in shards]
         _check_sources(folder, plan, root, {shard.number for shard in damaged})
+        if {damage.kind for damage in before.damage} & {"header", "plan"}:
+            plan.write(folder)
+            header.write(folder)
         for number in before.stray_shards:
             sidecar_path(folder, number).unlink(missing_ok=True)
             shard_path(folder, number).unlink(missing_ok=True)
@@ -106,16 +110,20 @@ def repair(
     return RepairReport(before=before, rebuilt=tuple(shard.number for shard in damaged), after=after)
 
 
-def _read_plan(cache: Path) -> PlanTable:
-    try:
-        return PlanTable.read(cache)
-    except CacheVersionError:
-        raise
-    except CacheError:
-        raise CacheError(
-            f"{cache / PLAN_NAME}, which says what is to be extracted, is missing or damaged: run the `vidprep "
-            "extract` that made this cache again, which writes it anew"
-        ) from None
+def _header_and_plan(cache: Path) -> tuple[CacheHeader, PlanTable]:
+    """Read both, and make the one that is damaged from the other."""
+    header, plan = read_or_none(CacheHeader, cache), read_or_none(PlanTable, cache)
+    if plan is not None and (header is None or header.config_hash == plan.config_hash):
+        return header or plan.header(tool_versions()), plan
+    if header is not None:
+        plan = plan_of_sidecars(cache, header)
+        if plan is not None:
+            return header, plan
+    lost = f"{HEADER_NAME} and {PLAN_NAME} are" if header is None else f"{PLAN_NAME}, and the sidecar of a shard, are"
+    raise CacheError(
+        f"{lost} damaged or missing in {cache}, and neither can be made from what is left: run the `vidprep extract` "
+        "that made this cache again, which writes them anew and keeps all shards that are whole"
+    )
 
 
 def _check_sources(cache: Path, plan: PlanTable, root: Path | None, numbers: set[int]) -> None:

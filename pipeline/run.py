@@ -13,7 +13,8 @@ from typing import Literal
 
 from .cache import CacheLock, Failure, build_index
 from .cache.atomic import readable_bytes
-from .cache_folder import check_place, finished_shards, open_cache, remove_cache, remove_leftovers
+from .cache_folder import finished_shards, open_cache, remove_leftovers
+from .cache_place import cache_folder, check_place, remove_cache
 from .config import DECODERS, DEFAULT_SIZE, ExtractConfig
 from .decode.choose import choose_decoder
 from .decode.size import FrameSize
@@ -192,15 +193,15 @@ def extract(
     devices = resolve_devices(device)
     choose_decoder(decoder, devices[0])  # says what is not installed, before work starts
     num_workers = check_workers(workers, devices)
+    cache = cache_folder(out)
     found = find_videos(source, labels)
-    cache = Path(os.path.abspath(out))
-    check_place(cache, Path(os.path.abspath(source)))
+    check_place(cache, Path(os.path.abspath(source)), found.videos, overwrite=overwrite)
     shards = plan_shards(found.videos, config.shard_videos)
     with CacheLock(cache):
         if overwrite:
             remove_cache(cache)
         open_cache(cache, config, found, shards)
-        done = finished_shards(cache, config, shards)
+        done = finished_shards(cache, shards)
         tasks = [
             ShardTask(
                 plan=shard,

@@ -96,6 +96,7 @@ def build_shard(task: ShardTask, device: str, report: Callable[[Event], None]) -
                 threads=task.threads,
                 config_hash=config_hash(task.config.to_json()),
                 in_flight=at_once,
+                planned=task.plan.rows(),
             )
         )
         extractions = in_flight((video for video in task.plan.videos if video.id not in given_up), start, at_once)

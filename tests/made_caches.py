@@ -52,14 +52,17 @@ def make_cache(
     classes = tuple(sorted({label for label in labels.values() if label}))
     config = {"modalities": sorted(modalities), "step": step, "codec": "lz4"}
     header = CacheHeader(
-        config=config, tools={"vidprep": "0"}, modalities=tuple(sorted(modalities)), classes=classes, source="/videos"
-    )
+        config=config, tools={"vidprep": "0"}, modalities=tuple(sorted(modalities)), classes=classes, source="/videos",
+        num_shards=1,
+    )  # fmt: skip
     header.write(path)
     planned = (
         PlannedVideo(video=id_, path=id_, label=label, split=None, shard=0, source_bytes=1000)
         for id_, label in labels.items()
     )
-    PlanTable(source="/videos", classes=classes, videos=tuple(planned)).write(path)
+    PlanTable(
+        config=config, modalities=header.modalities, classes=classes, source="/videos", videos=tuple(planned)
+    ).write(path)
     with ShardWriter(
         shard_path(path, 0), codec="lz4", chunk_frames=4, threads=0, config_hash=header.config_hash
     ) as shard:

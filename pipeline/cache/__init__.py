@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .damage import VerifyReport as VerifyReport
     from .entries import DatasetSpec as DatasetSpec
     from .entries import Failure as Failure
+    from .entries import PlannedVideo as PlannedVideo
     from .entries import VideoEntry as VideoEntry
     from .format import DEFAULT_CHUNK_FRAMES as DEFAULT_CHUNK_FRAMES
     from .format import FORMAT_VERSION as FORMAT_VERSION
@@ -25,14 +26,12 @@ if TYPE_CHECKING:
     from .index import IndexSummary as IndexSummary
     from .index import build_index as build_index
     from .lock import CacheLock as CacheLock
-    from .plan_table import PlannedVideo as PlannedVideo
     from .plan_table import PlanTable as PlanTable
     from .reader import Cache as Cache
     from .reader import ModalityInfo as ModalityInfo
     from .reader import VideoInfo as VideoInfo
     from .verification import verify as verify
     from .video_writer import VideoWriter as VideoWriter
-    from .writer import ShardSummary as ShardSummary
     from .writer import ShardWriter as ShardWriter
 
 _PUBLIC = {
@@ -48,8 +47,7 @@ _PUBLIC = {
     "IndexSummary": "index",
     "ModalityInfo": "reader",
     "PlanTable": "plan_table",
-    "PlannedVideo": "plan_table",
-    "ShardSummary": "writer",
+    "PlannedVideo": "entries",
     "ShardWriter": "writer",
     "VerifyReport": "damage",
     "VideoEntry": "entries",

@@ -9,7 +9,8 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -30,23 +31,24 @@ def temporary_path(final: Path) -> Path:
     return final.with_name(f".{final.name}.{host}-{os.getpid()}.tmp")
 
 
-def leftovers(folder: Path, final_names: Iterable[str] | None = None) -> list[Path]:
+def final_name(name: str) -> str | None:
+    """What a temporary file of this name was to be called; None if it is no temporary file."""
+    match = _TEMPORARY.fullmatch(name)
+    return None if match is None else match["final"]
+
+
+def leftovers(folder: Path, is_ours: Callable[[str], bool]) -> list[Path]:
     """Temporary files of unfinished or killed runs in ``folder``, sorted.
 
     Parameters
     ----------
-    final_names
-        Only those that were to become one of these names; all by default.
+    is_ours
+        Told what a file was to be called: whether to take it.
     """
     if not folder.is_dir():
         return []
-    wanted = None if final_names is None else set(final_names)
-    found = []
-    for path in folder.iterdir():
-        match = _TEMPORARY.fullmatch(path.name)
-        if match is not None and (wanted is None or match["final"] in wanted):
-            found.append(path)
-    return sorted(found)
+    finals = ((path, final_name(path.name)) for path in folder.iterdir())
+    return sorted(path for path, final in finals if final is not None and is_ours(final))
 
 
 def write_all(fd: int, data: bytes | memoryview, offset: int) -> None:
@@ -103,7 +105,8 @@ def write_atomic(path: Path, data: bytes) -> None:
             os.close(fd)
         publish(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only place refuses to remove even what is not there
+            temporary.unlink()
         raise output_error(error, path, needed=len(data)) from error
 
 

@@ -29,10 +29,12 @@ class Damage:
     chunk: int | None = None
 
     def __str__(self) -> str:
-        where = "" if self.shard is None else f" shard {self.shard:05d}"
+        where = self.kind if self.shard is None else f"shard {self.shard:05d}"
         if self.video is not None:
             where += f", {self.video}, {self.modality}, chunk {self.chunk}"
-        return f"{self.kind}{where}: {self.detail}"
+        elif self.kind in ("sidecar", "missing", "stray"):
+            where += f", {self.kind}"
+        return f"{where}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +69,6 @@ class VerifyReport:
     def stray_shards(self) -> tuple[int, ...]:
         """Shards to remove."""
         return self._shards("stray")
-
-    @property
-    def index_damaged(self) -> bool:
-        """Whether ``build_index`` has to run: for its own sake, or after any shard was made again."""
-        return any(damage.kind not in ("header", "plan") for damage in self.damage)
-
-    @property
-    def header_damaged(self) -> bool:
-        return any(damage.kind == "header" for damage in self.damage)
-
-    @property
-    def plan_damaged(self) -> bool:
-        return any(damage.kind == "plan" for damage in self.damage)
 
     def _shards(self, *kinds: Kind) -> tuple[int, ...]:
         return tuple(sorted({d.shard for d in self.damage if d.shard is not None and d.kind in kinds}))

@@ -90,3 +90,23 @@ class Failure:
     video: str
     stage: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedVideo:
+    """A video to extract.
+
+    Parameters
+    ----------
+    path
+        Where its file is, below ``PlanTable.source`` or absolute.
+    source_bytes
+        Size of its file.
+    """
+
+    video: str
+    path: str
+    label: str | None
+    split: str | None
+    shard: int
+    source_bytes: int

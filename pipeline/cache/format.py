@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CacheError
-from .atomic import write_atomic
+from .atomic import leftovers, write_atomic
 from .checksum import xxh64
 
 FORMAT_VERSION = 1
@@ -26,12 +26,17 @@ INDEX_NAME = "index.parquet"
 PLAN_NAME = "plan.parquet"
 FAILURES_NAME = "failures.csv"
 LOCK_NAME = ".lock"
+TOP_NAMES = (HEADER_NAME, PLAN_NAME, INDEX_NAME, FAILURES_NAME)
 
 _SHARD_FILE = re.compile(r"shard-(\d{5,})\.(h5|parquet)")
 
 
 class CacheVersionError(CacheError):
     """The cache is of a format version that this program does not read."""
+
+
+class UnreadableError(CacheError):
+    """A file is there and cannot be read (permissions, a failing disk): nobody knows whether it is damaged."""
 
 
 def shard_path(cache: Path, shard: int) -> Path:
@@ -67,6 +72,22 @@ def shard_files(cache: Path, suffix: str) -> dict[int, Path]:
     return dict(sorted((shard_number(path), path) for path in named))
 
 
+def is_shard_name(name: str) -> bool:
+    """Whether a file in ``shards/`` with this name is one of the format's."""
+    return _SHARD_FILE.fullmatch(name) is not None
+
+
+def unfinished_files(cache: Path) -> list[Path]:
+    """Temporary files that runs left which were killed, of names of the format alone."""
+    top = leftovers(cache, lambda name: name in TOP_NAMES)
+    return [*top, *leftovers(cache / SHARDS_NAME, is_shard_name)]
+
+
+def mending(path: Path) -> str:
+    """The command that mends a cache, for the message about ``path``, one of its files."""
+    return f"`vidprep verify {path.parent.parent if path.parent.name == SHARDS_NAME else path.parent} --repair`"
+
+
 def version_error(path: Path, version: object) -> CacheVersionError:
     """The error for a file of another format version."""
     return CacheVersionError(
@@ -96,6 +117,9 @@ class CacheHeader:
         Class names, in the order of the class numbers.
     source
         Where the videos came from.
+    num_shards
+        Shards of the plan: should that be lost, this tells whether all of it can be made from the sidecars. None if
+        there never was one.
     """
 
     config: Mapping[str, Any]
@@ -103,7 +127,11 @@ class CacheHeader:
     modalities: tuple[str, ...]
     classes: tuple[str, ...]
     source: str
-    format_version: int = FORMAT_VERSION
+    num_shards: int | None = None
+
+    @property
+    def format_version(self) -> int:
+        return FORMAT_VERSION  # no other is read
 
     @property
     def config_hash(self) -> str:
@@ -112,7 +140,7 @@ class CacheHeader:
     def encode(self) -> bytes:
         """The bytes of ``cache.json``: the same header always gives the same bytes."""
         content = self._content()
-        content["checksum"] = f"{xxh64(_canonical(content).encode()):016x}"
+        content["checksum"] = _checksum(content)
         return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
     def write(self, cache: Path) -> None:
@@ -138,27 +166,27 @@ class CacheHeader:
         try:
             data = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
+            if (cache / PLAN_NAME).is_file():
+                raise CacheError(f"{cache} has lost its {HEADER_NAME}, so run {mending(path)}") from None
             raise CacheError(
                 f"{cache} is not a cache: it has no {HEADER_NAME}; make one with `vidprep extract`"
             ) from None
         except OSError as error:
-            raise CacheError(f"{path} cannot be read ({error.strerror}), so check its permissions") from None
+            raise UnreadableError(f"{path} cannot be read ({error.strerror}), so check its permissions") from None
         return cls._decode(data, path)
 
     @classmethod
     def _decode(cls, data: bytes, path: Path) -> CacheHeader:
-        damaged = f"{path} is damaged ({{}}), so restore it or extract the cache again with --overwrite"
+        damaged = f"{path} is damaged ({{}}), so run {mending(path)}"
         try:
             content = json.loads(data)
         except ValueError:
             raise CacheError(damaged.format("it is not JSON")) from None
         if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
             raise CacheError(damaged.format("it names no format version"))
-        version = content["format_version"]
-        if version != FORMAT_VERSION:
-            raise version_error(path, version)
-        checksum = content.pop("checksum", None)
-        if checksum != f"{xxh64(_canonical(content).encode()):016x}":
+        if content["format_version"] != FORMAT_VERSION:
+            raise version_error(path, content["format_version"])
+        if content.pop("checksum", None) != _checksum(content):
             raise CacheError(damaged.format("its checksum does not match"))
         try:
             return cls(
@@ -167,21 +195,26 @@ class CacheHeader:
                 modalities=tuple(content["modalities"]),
                 classes=tuple(content["classes"]),
                 source=content["source"],
-                format_version=version,
+                num_shards=content["num_shards"],
             )
         except (KeyError, TypeError) as error:
             raise CacheError(damaged.format(f"no valid {error}")) from None
 
     def _content(self) -> dict[str, Any]:
         return {
-            "format_version": self.format_version,
+            "format_version": FORMAT_VERSION,
             "config_hash": self.config_hash,
-            "config": dict(self.config),
+            "config": json.loads(_canonical(self.config)),  # in one order, wherever it came from
             "modalities": list(self.modalities),
             "classes": list(self.classes),
             "source": self.source,
+            "num_shards": self.num_shards,
             "tools": dict(self.tools),
         }
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return f"{xxh64(_canonical(content).encode()):016x}"
 
 
 def _canonical(content: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ import os
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 
-import h5py
 import hdf5plugin  # noqa: F401  (its import makes the filters known to HDF5)
 import numpy as np
 from h5py import h5a, h5d, h5f, h5fd, h5g, h5o, h5p, h5s, h5t
@@ -189,8 +188,3 @@ class Hdf5Dataset:
 
         self._id.chunk_iter(note)
         return offsets, sizes
-
-
-def library_version() -> str:
-    """Version of the HDF5 library in use."""
-    return str(h5py.version.hdf5_version)

@@ -13,8 +13,7 @@ from .atomic import write_atomic
 from .checksum import xxh64
 from .entries import Failure
 from .failures import encode_failures
-from .format import FAILURES_NAME, FORMAT_VERSION, INDEX_NAME, PLAN_NAME, CacheHeader, shard_files
-from .plan_table import PlanTable
+from .format import FAILURES_NAME, FORMAT_VERSION, INDEX_NAME, CacheHeader, shard_files
 from .sidecar import SCHEMA, ShardInfo, encode_rows, read_sidecar
 
 
@@ -59,18 +58,17 @@ def build_index(cache: Path) -> IndexSummary:
     for shard, (_, _, info) in sidecars.items():
         if info.config_hash != header.config_hash or info.shard != shard:
             raise CacheError(
-                f"shard {shard} in {cache} was made with another config, so run `vidprep verify --repair` or extract "
-                "again with --overwrite"
+                f"shard {shard} in {cache} was made with another config, so run `vidprep verify {cache} --repair` or "
+                "extract again with --overwrite"
             )
     merged = merge(sidecars, header)
     write_atomic(cache / FAILURES_NAME, merged.failures_csv)
     write_atomic(cache / INDEX_NAME, merged.index)
-    planned = range(PlanTable.read(cache).num_shards) if (cache / PLAN_NAME).exists() else range(0)
     return IndexSummary(
         num_videos=merged.num_videos,
         num_shards=len(sidecars),
         failures=merged.failures,
-        missing_shards=tuple(shard for shard in planned if shard not in sidecars),
+        missing_shards=tuple(shard for shard in range(header.num_shards or 0) if shard not in sidecars),
     )
 
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from ..errors import CacheError
-from .format import shard_path
+from .format import mending, shard_path
 
 MAX_OPEN = 128
 
@@ -21,7 +21,7 @@ class ShardFile:
         try:
             self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise CacheError(f"{path} is missing, so restore it or run `vidprep verify --repair`") from None
+            raise CacheError(f"{path} is missing, so restore it or run {mending(path)}") from None
         except OSError as error:
             raise CacheError(f"{path} cannot be read ({(error.strerror or '').lower()}), so check the disk") from None
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from ..errors import CacheError
-from .format import FORMAT_VERSION, PLAN_NAME
+from .entries import PlannedVideo
+from .format import FORMAT_VERSION, PLAN_NAME, CacheHeader, UnreadableError, config_hash, mending
 from .sealed import decode_table, encode_table, table_metadata, write_table
 from .sidecar import check_version
 
@@ -26,36 +28,43 @@ _SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedVideo:
-    """A video to extract.
+class PlanTable:
+    """What ``plan.parquet`` holds, videos in the order of their shards.
 
-    Parameters
-    ----------
-    path
-        Where its file is, below ``PlanTable.source`` or absolute.
-    source_bytes
-        Size of its file.
+    All that ``cache.json`` says is in it too, but for the tools: either can be made again from the other.
     """
 
-    video: str
-    path: str
-    label: str | None
-    split: str | None
-    shard: int
-    source_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanTable:
-    """What ``plan.parquet`` holds, videos in the order of their shards."""
-
-    source: str
+    config: Mapping[str, Any]
+    modalities: tuple[str, ...]
     classes: tuple[str, ...]
+    source: str
     videos: tuple[PlannedVideo, ...]
 
     @property
     def num_shards(self) -> int:
         return 1 + max((video.shard for video in self.videos), default=-1)
+
+    @property
+    def config_hash(self) -> str:
+        return config_hash(self.config)
+
+    def shards(self) -> dict[int, list[PlannedVideo]]:
+        """Return the videos of each shard, in order."""
+        shards: dict[int, list[PlannedVideo]] = {}
+        for video in self.videos:
+            shards.setdefault(video.shard, []).append(video)
+        return shards
+
+    def header(self, tools: Mapping[str, str]) -> CacheHeader:
+        """Return the cache's header, with the ``tools`` that made it."""
+        return CacheHeader(
+            config=self.config,
+            tools=tools,
+            modalities=self.modalities,
+            classes=self.classes,
+            source=self.source,
+            num_shards=self.num_shards,
+        )
 
     def encode(self) -> bytes:
         """The bytes of ``plan.parquet``."""
@@ -77,21 +86,31 @@ class PlanTable:
         path = cache / PLAN_NAME
         try:
             data = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise CacheError(f"{path} is missing, so run {mending(path)}") from None
         except OSError as error:
-            reason = (error.strerror or "").lower()
-            raise CacheError(f"{path} cannot be read ({reason}), so run the same `vidprep extract` again") from None
+            reason = (error.strerror or str(error)).lower()
+            raise UnreadableError(f"{path} cannot be read ({reason}), so check its permissions") from None
         table = decode_table(data, path)
         content = table_metadata(table.schema, path)
         check_version(content, path)
         return cls(
-            source=content["source"],
+            config=content["config"],
+            modalities=tuple(content["modalities"]),
             classes=tuple(content["classes"]),
+            source=content["source"],
             videos=tuple(PlannedVideo(**row) for row in table.to_pylist()),
         )
 
     def _table(self) -> tuple[pa.Table, dict[str, object]]:
         columns = [pa.array([getattr(video, name) for video in self.videos], kind) for name, kind in _columns()]
-        metadata = {"format_version": FORMAT_VERSION, "source": self.source, "classes": list(self.classes)}
+        metadata: dict[str, object] = {
+            "format_version": FORMAT_VERSION,
+            "config": dict(self.config),
+            "modalities": list(self.modalities),
+            "classes": list(self.classes),
+            "source": self.source,
+        }
         return pa.Table.from_arrays(columns, schema=_SCHEMA), metadata
 
 

@@ -177,7 +177,7 @@ class Cache:
         except _DamagedChunk as damage:
             raise CacheError(
                 f"{shard_path(self.path, row.shard)} is damaged: chunk {damage.chunk} of {modality} of {video_id!r} "
-                f"cannot be read ({damage.reason}), so run `vidprep verify --repair`"
+                f"cannot be read ({damage.reason}), so run `vidprep verify {self.path} --repair`"
             ) from None
         if decode:
             np.multiply(stored, np.float32(1 if row.scale_factor is None else row.scale_factor), out=out)

@@ -7,6 +7,7 @@ reads such a file, and a single flipped bit anywhere in it, padding and footer i
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from ..errors import CacheError
 from .atomic import write_atomic
 from .checksum import xxh64
+from .format import mending
 
 _KEY = b"vidprep"
 _SEAL_KEY = b"vidprep.file.xxh64"
@@ -84,6 +86,15 @@ def is_intact(data: bytes) -> bool:
     return data[position : position + 16] == f"{xxh64(blank):016x}".encode()
 
 
+def looks_sealed(path: Path) -> bool:
+    """Whether a file is one of these tables, be it damaged: the mark is the last thing but one that is written."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return data.rfind(_SEAL_KEY) >= 0
+    except (OSError, ValueError):  # the latter: it is empty
+        return False
+
+
 def decode_table(data: bytes, path: Path) -> pa.Table:
     """The table in a sealed file's bytes, with its seal checked. ``path`` is for the message.
 
@@ -93,7 +104,7 @@ def decode_table(data: bytes, path: Path) -> pa.Table:
         The bytes are damaged.
     """
     if not is_intact(data):
-        raise CacheError(f"{path} is damaged (its checksum does not match), so run `vidprep verify --repair`")
+        raise CacheError(f"{path} is damaged (its checksum does not match), so run {mending(path)}")
     return pq.read_table(pa.BufferReader(data))
 
 
@@ -110,7 +121,7 @@ def table_metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
     except (KeyError, ValueError):
         content = None
     if not isinstance(content, dict):
-        raise CacheError(f"{path} is not a table of a vidprep cache, so run `vidprep verify --repair`")
+        raise CacheError(f"{path} is not a table of a vidprep cache, so run {mending(path)}")
     return content
 
 

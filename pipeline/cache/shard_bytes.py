@@ -17,8 +17,8 @@ _READ_BYTES = 1 << 20
 def chunk_checksums(fd: int, offsets: NDArray[np.uint64], sizes: NDArray[np.uint32]) -> Iterator[int | None]:
     """XXH64 of each chunk as it is on disk; None for one that the file is too short for.
 
-    Chunks that lie side by side are read together: a read of its own for each small chunk would cost more than its hash,
-    and let threads fight for the interpreter.
+    Chunks that lie side by side are read together: a read of its own for each small chunk would cost more than its
+    hash, and let threads fight for the interpreter.
     """
     buffer = np.empty(max(int(sizes.max(initial=0)), _READ_BYTES), np.uint8)
     places = list(zip(offsets.tolist(), sizes.tolist(), strict=True))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import CacheError
-from .entries import DatasetSpec, Failure, VideoEntry
-from .format import FORMAT_VERSION, version_error
+from .entries import DatasetSpec, Failure, PlannedVideo, VideoEntry
+from .format import FORMAT_VERSION, UnreadableError, mending, version_error
 from .sealed import decode_table, encode_table, table_metadata
 
 CHUNK_COLUMNS = ("chunk_offsets", "chunk_sizes", "chunk_checksums")
@@ -80,6 +80,8 @@ class ShardInfo:
         XXH64 of all its bytes that are in no chunk.
     videos
         Ids of all videos of the shard, cached or failed, in the order they were done.
+    planned
+        What the plan says of them, in its order; empty for a shard that was written without a plan.
     """
 
     shard: int
@@ -88,6 +90,7 @@ class ShardInfo:
     outside_checksum: int
     videos: tuple[str, ...]
     failures: tuple[Failure, ...]
+    planned: tuple[PlannedVideo, ...] = ()
 
 
 def encode_sidecar(rows: Sequence[SidecarRow], info: ShardInfo, *, chunk_frames: int, codec: str) -> bytes:
@@ -142,8 +145,11 @@ def read_sidecar(path: Path) -> tuple[bytes, pa.Table, ShardInfo]:
     """
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        raise CacheError(f"{path} is missing, so run {mending(path)}") from None
     except OSError as error:
-        raise CacheError(f"{path} cannot be read ({(error.strerror or '').lower()}), so run `vidprep verify`") from None
+        reason = (error.strerror or str(error)).lower()
+        raise UnreadableError(f"{path} cannot be read ({reason}), so check its permissions and the disk") from None
     table = decode_table(data, path)
     content = table_metadata(table.schema, path)
     check_version(content, path)
@@ -158,6 +164,7 @@ def read_sidecar(path: Path) -> tuple[bytes, pa.Table, ShardInfo]:
             outside_checksum=int(content["outside_checksum"], 16),
             videos=tuple(content["videos"]),
             failures=failures,
+            planned=tuple(PlannedVideo(**video) for video in content["planned"]),
         ),
     )
 
@@ -179,6 +186,7 @@ def _metadata(info: ShardInfo) -> dict[str, Any]:
         "failures": [
             {"video": failure.video, "stage": failure.stage, "reason": failure.reason} for failure in info.failures
         ],
+        "planned": [asdict(video) for video in info.planned],
     }
 
 

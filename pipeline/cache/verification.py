@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,27 +18,28 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import CacheError
-from .atomic import leftovers
 from .checksum import xxh64
 from .damage import Damage, Kind, VerifyReport
-from .entries import Failure
+from .entries import Failure, PlannedVideo
 from .failures import encode_failures
 from .format import (
     FAILURES_NAME,
     HEADER_NAME,
     INDEX_NAME,
     PLAN_NAME,
-    SHARDS_NAME,
     CacheHeader,
     CacheVersionError,
     shard_files,
     shard_path,
     sidecar_path,
+    unfinished_files,
 )
 from .plan_table import PlanTable
 from .sealed import is_intact, table_metadata
 from .shard_bytes import chunk_checksums, outside_checksum
 from .sidecar import ShardInfo, check_version, read_sidecar
+
+Planned = Mapping[int, Sequence[PlannedVideo]]  # by shard
 
 _TASK_BYTES = 64 << 20  # what one thread checks at a time: large shards are shared, many small ones cost little
 
@@ -76,8 +77,9 @@ class _Verification:
 
     def run(self, threads: int) -> VerifyReport:
         started = time.perf_counter()
-        config_hash = self._check_header()
-        planned = self._check_plan()
+        plan = self._check_plan()
+        config_hash = self._check_header(plan)
+        planned = None if plan is None else plan.shards()
         shards, sidecars = shard_files(self._cache, ".h5"), shard_files(self._cache, ".parquet")
         total = sum(path.stat().st_size for path in shards.values())
         known = sorted({*shards, *sidecars, *(planned or ())})
@@ -93,33 +95,14 @@ class _Verification:
         self._check_index(config_hash)
         return VerifyReport(
             damage=tuple(self._damage),
-            leftovers=(*leftovers(self._cache), *leftovers(self._cache / SHARDS_NAME)),
+            leftovers=tuple(unfinished_files(self._cache)),
             num_shards=len(known),
             num_chunks=self._num_chunks,
             num_bytes=self._num_bytes,
             seconds=time.perf_counter() - started,
         )
 
-    def _check_header(self) -> str | None:
-        """The cache's config hash, None if the header is damaged."""
-        path = self._cache / HEADER_NAME
-        try:
-            header = CacheHeader.read(self._cache)
-        except CacheVersionError:
-            raise
-        except CacheError as error:
-            if not path.exists():
-                raise
-            self._note("header", str(error))
-            return None
-        data = path.read_bytes()
-        self._num_bytes += len(data)
-        if data != header.encode():
-            self._note("header", f"{path} says what it should, but not in the bytes that were written")
-        return header.config_hash
-
-    def _check_plan(self) -> range | None:
-        """Numbers of the planned shards, None if the plan is damaged."""
+    def _check_plan(self) -> PlanTable | None:
         try:
             plan = PlanTable.read(self._cache)
         except CacheVersionError:
@@ -128,10 +111,30 @@ class _Verification:
             self._note("plan", str(error))
             return None
         self._num_bytes += (self._cache / PLAN_NAME).stat().st_size
-        return range(plan.num_shards)
+        return plan
+
+    def _check_header(self, plan: PlanTable | None) -> str | None:
+        """The cache's config hash, None if neither header nor plan tells."""
+        path = self._cache / HEADER_NAME
+        try:
+            header = CacheHeader.read(self._cache)
+        except CacheVersionError:
+            raise
+        except CacheError as error:
+            if plan is None and not path.exists():
+                raise
+            self._note("header", str(error))
+            return None if plan is None else plan.config_hash
+        data = path.read_bytes()
+        self._num_bytes += len(data)
+        if data != header.encode():
+            self._note("header", f"{path} says what it should, but not in the bytes that were written")
+        if plan is not None and plan.config_hash != header.config_hash:
+            self._note("plan", f"{self._cache / PLAN_NAME} belongs to another config than {HEADER_NAME}")
+        return header.config_hash
 
     def _shard_tasks(
-        self, shard: int, has_file: bool, has_sidecar: bool, planned: range | None, config_hash: str | None
+        self, shard: int, has_file: bool, has_sidecar: bool, planned: Planned | None, config_hash: str | None
     ) -> Iterator[Callable[[], _Checked]]:
         """Check a shard's sidecar at once, and give out the work on its bytes."""
         if planned is not None and shard not in planned:
@@ -153,6 +156,9 @@ class _Verification:
         self._num_bytes += len(data)
         if info.shard != shard or config_hash not in (None, info.config_hash):
             self._note("sidecar", "it belongs to another shard or another config", shard)
+            return
+        if planned is not None and info.videos != tuple(video.video for video in planned[shard]):
+            self._note("sidecar", "its videos are not those of the plan", shard)
             return
         self._sidecars[shard] = len(data), f"{xxh64(data):016x}"
         path = shard_path(self._cache, shard)

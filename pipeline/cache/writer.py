@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,7 +19,7 @@ from ..video_ids import check_id
 from .atomic import leftovers, output_error, publish, start_writing_back, temporary_path, write_atomic
 from .chunk_stream import ChunkStream
 from .codecs import make_codec
-from .entries import DatasetSpec, Failure, VideoEntry
+from .entries import DatasetSpec, Failure, PlannedVideo, VideoEntry
 from .format import FORMAT_VERSION, shard_number
 from .hdf5 import Hdf5File
 from .shard_bytes import chunk_checksums, outside_checksum
@@ -29,18 +28,6 @@ from .spool import MEMORY_BYTES, Spool
 from .video_writer import VideoWriter
 
 _LEAST_SPOOL_BYTES = 8 << 20  # for each of several videos; most need no file then
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardSummary:
-    """A finished shard. ``raw_bytes`` is what its frames take uncompressed; ``file_size`` counts the HDF5 file."""
-
-    shard: int
-    num_videos: int
-    num_failures: int
-    num_frames: int
-    raw_bytes: int
-    file_size: int
 
 
 class ShardWriter:
@@ -60,8 +47,8 @@ class ShardWriter:
         ``CacheHeader.config_hash`` of the cache.
     in_flight
         Videos that may be written at a time, each with memory of its own.
-    expected_bytes
-        About how large the shard will be, for the message when the disk is full.
+    planned
+        The plan's rows of its videos, kept in the sidecar: with all sidecars a lost plan is made again.
 
     Raises
     ------
@@ -78,7 +65,7 @@ class ShardWriter:
         threads: int,
         config_hash: str,
         in_flight: int = 1,
-        expected_bytes: int | None = None,
+        planned: Sequence[PlannedVideo] = (),
     ) -> None:
         if chunk_frames < 1 or threads < 0:
             raise ValueError(f"chunk_frames must be >= 1 and threads >= 0, got {chunk_frames} and {threads}")
@@ -92,7 +79,7 @@ class ShardWriter:
         self._threads = threads
         self._config_hash = config_hash
         self._in_flight = in_flight
-        self._expected_bytes = expected_bytes
+        self._planned = tuple(planned)
         self._temporary = temporary_path(path)
         self._resources = ExitStack()
         self._written: list[_WrittenDataset] = []
@@ -105,7 +92,7 @@ class ShardWriter:
     def __enter__(self) -> ShardWriter:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            for stale in leftovers(self._path.parent, (self._path.name, self._path.with_suffix(".parquet").name)):
+            for stale in leftovers(self._path.parent, lambda name: Path(name).stem == self._path.stem):
                 stale.unlink(missing_ok=True)
             self._fd = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         except OSError as error:
@@ -160,7 +147,7 @@ class ShardWriter:
         self._videos.append(video_id)
         self._failures.append(Failure(video=video_id, stage=stage, reason=reason))
 
-    def finish(self) -> ShardSummary:
+    def finish(self) -> None:
         """Close, fsync and check the shard, give it its name, and write its sidecar.
 
         Raises
@@ -188,6 +175,7 @@ class ShardWriter:
                 outside_checksum=outside,
                 videos=tuple(self._videos),
                 failures=tuple(self._failures),
+                planned=self._planned,
             )
             sidecar = encode_sidecar(rows, info, chunk_frames=self._chunk_frames, codec=self._codec)
             # Without its sidecar an older shard of this name stops counting before the new one takes its place.
@@ -199,14 +187,6 @@ class ShardWriter:
             raise self._error(error) from error
         write_atomic(self._path.with_suffix(".parquet"), sidecar)
         self._finished = True
-        return ShardSummary(
-            shard=self._shard,
-            num_videos=len(self._videos) - len(self._failures),
-            num_failures=len(self._failures),
-            num_frames=sum(row.num_frames for row in rows),
-            raw_bytes=sum(row.num_frames * row.dataset.frame_bytes for row in rows),
-            file_size=file_size,
-        )
 
     def _make_spool(self) -> Spool:
         if self._in_flight == 1:
@@ -290,11 +270,7 @@ class ShardWriter:
             raise self._error(self._file.error) from self._file.error
 
     def _error(self, error: OSError) -> OutputError:
-        needed = None
-        if self._expected_bytes is not None:
-            written = self._temporary.stat().st_size if self._temporary.exists() else 0
-            needed = max(self._expected_bytes - written, 0)
-        return output_error(error, self._path, needed=needed)
+        return output_error(error, self._path)
 
     def _unfaithful(self, what: str) -> OutputError:
         return OutputError(f"{self._path} does not read back as it was written ({what}); check the disk and run again")

@@ -16,7 +16,6 @@ from vidprep.pipeline.cache import (
     DatasetSpec,
     PlannedVideo,
     PlanTable,
-    ShardSummary,
     ShardWriter,
     VideoEntry,
     build_index,
@@ -60,7 +59,7 @@ class MadeCache:
 
 def write_shard(
     path: Path, videos: dict[str, int], *, frames: dict[tuple[str, str], NDArray[Any]] | None = None, **options: Any
-) -> ShardSummary:
+) -> None:
     """Write a shard with ``videos`` (id -> frames; 0 for a failure), each with a residual and a flow."""
     settings = {"codec": "lz4", "chunk_frames": 4, "threads": 0, "config_hash": "0" * 32, **options}
     with ShardWriter(path, **settings) as shard:
@@ -76,7 +75,7 @@ def write_shard(
                     if frames is not None:
                         frames[video, spec.modality] = data
                 out.describe(ENTRY)
-        return shard.finish()
+        shard.finish()
 
 
 SHARDS = (
@@ -97,6 +96,7 @@ def make_cache(tmp_path: Path) -> Callable[..., MadeCache]:
             modalities=("residual", "flow"),
             classes=("Archery", "Bowling"),
             source="/videos",
+            num_shards=len(SHARDS),
         )
         header.write(path)
         planned = [
@@ -104,7 +104,9 @@ def make_cache(tmp_path: Path) -> Callable[..., MadeCache]:
             for shard, videos in enumerate(SHARDS)
             for video in videos
         ]
-        PlanTable(source="/videos", classes=("Archery", "Bowling"), videos=tuple(planned)).write(path)
+        PlanTable(
+            config=CONFIG, modalities=header.modalities, classes=header.classes, source="/videos", videos=tuple(planned)
+        ).write(path)
         frames: dict[tuple[str, str], NDArray[Any]] = {}
         for shard, videos in enumerate(SHARDS):
             options = {"config_hash": header.config_hash, **options}

@@ -52,9 +52,9 @@ def test_leftovers_are_told_from_everything_else(tmp_path: Path) -> None:
     for path in (final, temporary, tmp_path / ".hidden", tmp_path / "a.tmp", tmp_path / ".index.parquet.h-1.tmp"):
         path.touch()
     assert str(os.getpid()) in temporary.name
-    assert leftovers(tmp_path) == sorted([temporary, tmp_path / ".index.parquet.h-1.tmp"])
-    assert leftovers(tmp_path, [final.name]) == [temporary]
-    assert leftovers(tmp_path / "absent") == []
+    assert leftovers(tmp_path, lambda name: True) == sorted([temporary, tmp_path / ".index.parquet.h-1.tmp"])
+    assert leftovers(tmp_path, lambda name: name == final.name) == [temporary]
+    assert leftovers(tmp_path / "absent", lambda name: True) == []
 
 
 @pytest.mark.parametrize(

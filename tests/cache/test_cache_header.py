@@ -16,6 +16,7 @@ HEADER = CacheHeader(
     modalities=("residual",),
     classes=("Archery", "Böwling"),
     source="/videos",
+    num_shards=7,
 )
 
 
@@ -51,7 +52,7 @@ def test_an_unknown_version_is_named_with_the_one_that_is_read(tmp_path: Path) -
 )
 def test_damaged_json_is_one_sentence(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "cache.json").write_bytes(data)
-    with pytest.raises(CacheError, match=r"cache.json is damaged \(.*\), so restore it"):
+    with pytest.raises(CacheError, match=r"cache.json is damaged \(.*\), so run `vidprep verify .*/\S+ --repair`"):
         CacheHeader.read(tmp_path)
 
 

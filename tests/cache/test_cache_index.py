@@ -89,7 +89,7 @@ def test_a_damaged_sidecar_is_not_taken_in(make_cache: Make, cut: int) -> None:
     before = (path / "index.parquet").read_bytes()
     sidecar = sidecar_path(path, 1)
     sidecar.write_bytes(sidecar.read_bytes()[:cut])
-    with pytest.raises(CacheError, match=r"shard-00001.parquet is damaged .* run `vidprep verify --repair`"):
+    with pytest.raises(CacheError, match=r"shard-00001.parquet is damaged .* run `vidprep verify .*/cache --repair`"):
         build_index(path)
     assert (path / "index.parquet").read_bytes() == before
 
@@ -106,7 +106,7 @@ def test_the_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         PlannedVideo(video=f"a/{n}", path=f"a/{n}", label=[None, "a"][n % 2], split=None, shard=n // 3, source_bytes=n)
         for n in range(7)
     )
-    plan = PlanTable(source="/videos", classes=("a", "b"), videos=videos)
+    plan = PlanTable(config={"step": 1}, modalities=("rgb",), classes=("a", "b"), source="/videos", videos=videos)
     plan.write(tmp_path)
     assert PlanTable.read(tmp_path) == plan
     assert plan.num_shards == 3
@@ -114,7 +114,7 @@ def test_the_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_plan_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(CacheError, match=r"plan.parquet cannot be read \(no such file or directory\)"):
+    with pytest.raises(CacheError, match=r"plan.parquet is missing, so run `vidprep verify .* --repair`"):
         PlanTable.read(tmp_path)
 
 

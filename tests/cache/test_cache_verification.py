@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,8 @@ def test_a_flipped_bit_anywhere_is_found(make_cache: Make, name: str) -> None:
         assert {damage.kind for damage in report.damage} <= allowed, position
         if "shards" in name:
             assert report.damaged_shards == (int(name[13:18]),)
-            assert report.index_damaged
         else:
             assert report.damaged_shards == ()
-            assert report.index_damaged == (name == "index.parquet")
         file.write_bytes(sound)
     assert verify(path).ok
 
@@ -93,7 +92,6 @@ def test_a_flipped_bit_in_the_header_is_found(make_cache: Make) -> None:
         flip(file, position, position % 7)
         report = verify(path)
         assert {damage.kind for damage in report.damage} == {"header"}
-        assert report.header_damaged
         assert report.damaged_shards == ()
         file.write_bytes(sound)
     flip(file, digit)
@@ -122,7 +120,7 @@ def test_a_flipped_bit_in_a_chunk_names_the_video(make_cache: Make) -> None:
         "flow",
         4,
     )
-    assert str(damage).startswith("chunk shard 00001, v_3.avi, flow, chunk 4: ")
+    assert str(damage).startswith("shard 00001, v_3.avi, flow, chunk 4: ")
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 5000, -1])
@@ -174,8 +172,6 @@ def test_a_missing_file_at_the_top_is_found(make_cache: Make, name: str, kind: s
     (path / name).unlink()
     report = verify(path)
     assert [damage.kind for damage in report.damage] == [kind]
-    assert report.index_damaged == (kind != "plan")
-    assert report.plan_damaged == (kind == "plan")
 
 
 def test_changed_failures_are_found(make_cache: Make) -> None:
@@ -221,7 +217,9 @@ def test_shards_that_are_still_to_come_are_missing(make_cache: Make) -> None:
     path = make_cache().path
     plan = PlanTable.read(path)
     more = PlannedVideo(video="z", path="z", label=None, split=None, shard=2, source_bytes=1)
-    PlanTable(source=plan.source, classes=plan.classes, videos=(*plan.videos, more)).write(path)
+    more_plan = replace(plan, videos=(*plan.videos, more))
+    more_plan.write(path)
+    more_plan.header({}).write(path)
     assert [(damage.kind, damage.shard) for damage in verify(path).damage] == [("missing", 2)]
     assert build_index(path).missing_shards == (2,)
 

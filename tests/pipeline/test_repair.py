@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import vidprep
 from extraction import cache_bytes
 from interruption import assert_same_bytes
 from media import write_clip
-from vidprep.pipeline.cache import shard_path, sidecar_path, verify
+from vidprep.pipeline.cache import PlanTable, shard_path, sidecar_path, verify
 from vidprep.pipeline.errors import CacheError
 from vidprep.pipeline.repair import repair
 
@@ -113,19 +114,66 @@ def test_a_damaged_plan_is_written_anew_by_extract(
     else:
         plan.unlink()
     assert [damage.kind for damage in verify(cache_copy).damage] == ["plan"]
-    with pytest.raises(CacheError, match=r"plan.parquet, which says .*run the `vidprep extract` that made this cache"):
+    sidecar_path(cache_copy, 2).unlink()  # else it would be made from the sidecars
+    before = cache_bytes(cache_copy)
+    with pytest.raises(CacheError, match=r"^plan.parquet, and .* damaged or missing .*run the `vidprep extract` that"):
         repair(cache_copy, workers=1)
-    assert vidprep.extract(dataset, cache_copy, size=(24, 32), workers=1).videos_before == 4
+    assert_same_bytes(cache_bytes(cache_copy), before)
+    assert vidprep.extract(dataset, cache_copy, size=(24, 32), workers=1).videos_before == 3
     assert_same_bytes(cache_bytes(cache_copy), cache_bytes(dataset_cache))
 
 
-def test_a_damaged_header_cannot_be_mended(cache_copy: Path) -> None:
-    (cache_copy / "cache.json").write_text("{")
-    with pytest.raises(CacheError, match=r"cache.json is damaged .*--overwrite"):
+@pytest.mark.parametrize("name", ["cache.json", "plan.parquet"])
+def test_header_and_plan_are_made_from_each_other(name: str, dataset_cache: Path, cache_copy: Path) -> None:
+    whole = cache_bytes(dataset_cache)
+    for seed in range(40):
+        flip_a_bit(cache_copy / name, seed)
+        if b'"format_version": 1,' not in (cache_copy / name).read_bytes()[:30] and name == "cache.json":
+            (cache_copy / name).write_bytes(whole[name])  # it may be of another version then, and is refused
+            continue
+        result = repair(cache_copy, source="/nowhere", workers=1)
+        assert (result.before.ok, result.rebuilt, result.after.ok) == (False, (), True), seed
+        assert_same_bytes(cache_bytes(cache_copy), whole)
+    (cache_copy / name).unlink()
+    assert repair(cache_copy, source="/nowhere", workers=1).after.ok
+    assert_same_bytes(cache_bytes(cache_copy), whole)
+
+
+def test_a_header_that_is_lost_with_its_plan(dataset: Path, dataset_cache: Path, cache_copy: Path) -> None:
+    for name in ("cache.json", "plan.parquet"):
+        (cache_copy / name).write_bytes((cache_copy / name).read_bytes()[:-9])
+    with pytest.raises(CacheError, match=r"^cache.json and plan.parquet are damaged .*run the `vidprep extract` that"):
         repair(cache_copy, workers=1)
-    (cache_copy / "cache.json").unlink()
+    for name in ("cache.json", "plan.parquet"):
+        (cache_copy / name).unlink()
     with pytest.raises(CacheError, match="is not a cache"):
         repair(cache_copy, workers=1)
+    vidprep.extract(dataset, cache_copy, size=(24, 32), workers=1)
+    assert_same_bytes(cache_bytes(cache_copy), cache_bytes(dataset_cache))
+
+
+def test_a_plan_of_videos_that_failed_is_made_again(tmp_path: Path) -> None:
+    """What the index does not list is in the sidecars: sizes, and the labels of videos that failed."""
+    source, cache = tmp_path / "videos", tmp_path / "cache"
+    (source / "class").mkdir(parents=True)
+    write_clip(source / "class" / "a.mp4", num_frames=4)
+    (source / "class" / "b.mp4").write_text("no video")
+    vidprep.extract(source, cache, size=(24, 32), workers=1)
+    whole = cache_bytes(cache)
+    (cache / "plan.parquet").unlink()
+    assert repair(cache, workers=1).after.ok
+    assert_same_bytes(cache_bytes(cache), whole)
+
+
+def test_a_shard_of_other_videos_is_replaced(dataset_cache: Path, cache_copy: Path) -> None:
+    other = cache_copy.with_name("other")
+    shutil.copytree(cache_copy, other)
+    plan = PlanTable.read(other)
+    swapped = {1: 2, 2: 1}
+    videos = sorted((replace(v, shard=swapped.get(v.shard, v.shard)) for v in plan.videos), key=lambda v: v.shard)
+    replace(plan, videos=tuple(videos)).write(other)
+    assert [(damage.kind, damage.shard) for damage in verify(other).damage] == [("sidecar", 1), ("sidecar", 2)]
+    assert repair(other, workers=1).after.ok
 
 
 def test_videos_that_failed_stay_failed(tmp_path: Path) -> None:

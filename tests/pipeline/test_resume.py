@@ -130,9 +130,10 @@ def test_an_overwriting_that_was_killed_can_be_run_again(
             raise KeyboardInterrupt
         unlink(path, missing_ok)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "unlink", killed_later)
+    monkeypatch.setattr(Path, "unlink", killed_later)
+    with pytest.raises(KeyboardInterrupt):
         remove_cache(cache_copy)
+    monkeypatch.undo()
     with pytest.raises(UsageError, match="size is 32x24 there and 16x12 here"):
         vidprep.extract(dataset, cache_copy, size=(12, 16), shard_videos=3, workers=1)
     check_place(cache_copy, dataset, (), overwrite=True)
@@ -219,9 +220,10 @@ def test_a_disk_that_fails_costs_no_shard(
             raise OSError(errno.EIO, "Input/output error")
         return real(path, **options)
 
-    with monkeypatch.context() as patch, pytest.raises(VidprepError, match="input/output error"):
-        patch.setattr(Path, method, broken)
+    monkeypatch.setattr(Path, method, broken)
+    with pytest.raises(VidprepError, match="input/output error"):
         vidprep.extract(dataset, cache_copy, size=(24, 32), workers=1)
+    monkeypatch.undo()
     assert_same_bytes(cache_bytes(cache_copy), before)
 
 
