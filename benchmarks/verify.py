@@ -109,9 +109,7 @@ def make_cache(cache: Path, clip: Path, num_bytes: float) -> None:
                 written += video.bytes_written
                 planned.append(PlannedVideo(video=name, path=name, label=None, split=None, shard=shard, source_bytes=0))
             out.finish()
-    PlanTable(
-        config=config, modalities=("residual",), classes=(), source=str(clip), videos=tuple(planned)
-    ).write(cache)
+    PlanTable(config=config, modalities=("residual",), classes=(), source=str(clip), videos=tuple(planned)).write(cache)
     build_index(cache)
 
 
