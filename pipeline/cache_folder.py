@@ -161,7 +161,7 @@ def plan_of_sidecars(cache: Path, header: CacheHeader) -> PlanTable | None:
     )
 
 
-def planned_shards(cache: Path, plan: PlanTable, source: Path | None = None) -> dict[int, ShardPlan]:
+def planned_shards(plan: PlanTable, source: Path | None = None) -> dict[int, ShardPlan]:
     """Return the shards of a cache's plan by number, with the paths of their videos.
 
     Parameters

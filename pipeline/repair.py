@@ -7,16 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cache import CacheHeader, CacheLock, PlanTable, VerifyReport, build_index, shard_path, sidecar_path, verify
+from .cache import CacheHeader, CacheLock, PlanTable, VerifyReport, shard_path, sidecar_path, verify
 from .cache.format import HEADER_NAME, PLAN_NAME
 from .cache.sidecar import read_sidecar
 from .cache_folder import plan_of_sidecars, planned_shards, read_or_none, remove_leftovers, tool_versions
 from .config import ExtractConfig
 from .devices import resolve_devices
-from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
+from .engines.local import DEFAULT_TIME_LIMIT
 from .errors import CacheError
-from .events import Event
-from .run import Progress, check_workers
+from .run import Progress, build_shards, check_workers, compression_threads
 from .shard import ShardTask
 
 _NAMED = 3
@@ -81,7 +80,7 @@ def repair(
             return RepairReport(before=before, rebuilt=(), after=before)
         header, plan = _header_and_plan(folder)
         root = None if source is None else Path(os.path.abspath(source))
-        shards = planned_shards(folder, plan, root)
+        shards = planned_shards(plan, root)
         damaged = [shards[number] for number in before.damaged_shards if number in shards]
         _check_sources(folder, plan, root, {shard.number for shard in damaged})
         if {damage.kind for damage in before.damage} & {"header", "plan"}:
@@ -94,18 +93,20 @@ def repair(
             videos_total=len(plan.videos), videos_before=len(plan.videos) - sum(len(s.videos) for s in damaged)
         )
 
-        def on_event(event: Event) -> None:
-            progress.take(event)
-            if on_progress is not None:
-                on_progress(progress)
-
         config = ExtractConfig.from_json(dict(header.config))
-        tasks = [ShardTask(plan=shard, config=config, cache=folder) for shard in damaged]
-        try:
-            run_tasks(tasks, devices=devices, workers=num_workers, time_limit=DEFAULT_TIME_LIMIT, on_event=on_event)
-        finally:
-            remove_leftovers(folder)
-        build_index(folder)
+        tasks = [
+            ShardTask(plan=shard, config=config, cache=folder, threads=compression_threads(num_workers))
+            for shard in damaged
+        ]
+        build_shards(
+            tasks,
+            folder,
+            devices=devices,
+            workers=num_workers,
+            time_limit=DEFAULT_TIME_LIMIT,
+            progress=progress,
+            on_progress=on_progress,
+        )
         after = verify(folder, threads=num_workers)
     return RepairReport(before=before, rebuilt=tuple(shard.number for shard in damaged), after=after)
 

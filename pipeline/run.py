@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from .cache import CacheLock, Failure, build_index
+from .cache import CacheLock, Failure, IndexSummary, build_index
 from .cache.atomic import readable_bytes
 from .cache_folder import finished_shards, open_cache, remove_leftovers
 from .cache_place import cache_folder, check_place, remove_cache
@@ -208,7 +208,7 @@ def extract(
                 config=config,
                 cache=cache,
                 decoder=decoder,
-                threads=_threads(num_workers),
+                threads=compression_threads(num_workers),
                 stop_on_failure=on_error == "fail",
             )
             for shard in shards
@@ -219,18 +219,15 @@ def extract(
             videos_before=sum(len(shard.videos) for shard in shards if shard.number in done),
         )
 
-        def on_event(event: Event) -> None:
-            progress.take(event)
-            if on_progress is not None:
-                on_progress(progress)
-
-        try:
-            run_tasks(tasks, devices=devices, workers=num_workers, time_limit=time_limit, on_event=on_event)
-        except DiskFullError as error:
-            raise _with_estimate(error, progress) from error
-        finally:
-            remove_leftovers(cache)
-        index = build_index(cache)
+        index = build_shards(
+            tasks,
+            cache,
+            devices=devices,
+            workers=num_workers,
+            time_limit=time_limit,
+            progress=progress,
+            on_progress=on_progress,
+        )
     return ExtractReport(
         cache=cache,
         num_videos=index.num_videos,
@@ -241,6 +238,42 @@ def extract(
         seconds=time.monotonic() - began,
         warnings=found.warnings,
     )
+
+
+def build_shards(
+    tasks: Sequence[ShardTask],
+    cache: Path,
+    *,
+    devices: Sequence[str],
+    workers: int,
+    time_limit: float,
+    progress: Progress,
+    on_progress: Callable[[Progress], None] | None,
+) -> IndexSummary:
+    """Build shards of a cache whose lock is held, leave nothing half written, and merge the index anew.
+
+    Parameters
+    ----------
+    tasks, devices, workers, time_limit
+        As for ``run_tasks``.
+    cache
+        The cache's folder.
+    progress
+        Counts what happens; ``on_progress`` is called with it then.
+    """
+
+    def on_event(event: Event) -> None:
+        progress.take(event)
+        if on_progress is not None:
+            on_progress(progress)
+
+    try:
+        run_tasks(tasks, devices=devices, workers=workers, time_limit=time_limit, on_event=on_event)
+    except DiskFullError as error:
+        raise _with_estimate(error, progress) from error
+    finally:
+        remove_leftovers(cache)
+    return build_index(cache)
 
 
 def check_workers(workers: int | None, devices: tuple[str, ...]) -> int:
@@ -255,8 +288,8 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _threads(num_workers: int) -> int:
-    """Compression threads of a worker: the cores that the workers leave idle. With none, it compresses by itself."""
+def compression_threads(num_workers: int) -> int:
+    """Return a worker's compression threads: the cores that workers leave idle. With none, it compresses by itself."""
     return min(8, num_cores() // num_workers - 1) if num_cores() > num_workers else 0
 
 

@@ -23,7 +23,7 @@ Buffer = NDArray[np.uint8]
 CODECS = ("lz4", "zstd", "bitshuffle-lz4", "none")
 MAX_CHUNK_BYTES = 2**31 - 1  # the LZ4 filter takes no more, and HDF5's own limit is 4 GB
 
-# On residual frames, twice the speed of LZ4's default of 1 for an eighth more bytes: benchmarks/compression.py.
+# On residual frames, twice the speed of LZ4's default of 1 for a sixth more bytes: benchmarks/compression.py.
 LZ4_ACCELERATION = 32
 ZSTD_LEVEL = 1
 

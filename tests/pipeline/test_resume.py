@@ -230,7 +230,7 @@ def test_a_disk_that_fails_costs_no_shard(
 def test_what_a_killed_worker_gave_up_is_tried_again(dataset: Path, dataset_cache: Path, cache_copy: Path) -> None:
     """A worker may be killed for want of memory: the video need not be to blame."""
     header = CacheHeader.read(cache_copy)
-    plan = planned_shards(cache_copy, PlanTable.read(cache_copy))[2]
+    plan = planned_shards(PlanTable.read(cache_copy))[2]
     task = ShardTask(
         plan=plan,
         config=ExtractConfig.from_json(dict(header.config)),
