@@ -13,8 +13,10 @@ import numpy as np
 from ..errors import OutputError
 from .atomic import write_all
 from .codecs import Buffer
+from .memory_pool import MemoryPool
 
 MEMORY_BYTES = 32 << 20
+_pool = MemoryPool(2 * MEMORY_BYTES)  # all that one shard takes: at most eight spools of 8 MB, or one of 32 MB
 
 
 class Spool:
@@ -30,7 +32,7 @@ class Spool:
     explain
         Turns an error of that file into the one to raise.
     memory_bytes
-        Memory to use; only the part that is ever filled becomes resident.
+        Memory to use, from a pool that the process keeps.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Spool:
     ) -> None:
         self._folder = folder
         self._explain = explain
-        self._memory = np.empty(memory_bytes, np.uint8)
+        self._memory = _pool.take(memory_bytes)
         self._memory_used = 0
         self._fd: int | None = None
         self._file_used = 0
@@ -97,6 +99,10 @@ class Spool:
         self._file_used = 0
 
     def close(self) -> None:
+        """Give memory and file back; whatever ``read`` and ``room`` returned is no longer valid."""
+        if self._memory.size:
+            _pool.give_back(self._memory)
+            self._memory = np.empty(0, np.uint8)
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
