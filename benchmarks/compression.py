@@ -1,13 +1,14 @@
 """Codecs on real frames: ratio, and speed of compression and decompression on one thread, chunk by chunk.
 
-Through the same code that writes and reads a cache; LZ4's acceleration and Zstandard's level are set for the time of
-the measurement.
+Ours through the code that writes and reads a cache; beside them what else HDF5's filters could make of the same frames.
 """
 
 from __future__ import annotations
 
+import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -20,32 +21,106 @@ from report import option_parser, publish, table
 from vidprep.kernels import residual
 from vidprep.pipeline.cache import DEFAULT_CHUNK_FRAMES
 from vidprep.pipeline.cache import codecs as cache_codecs
+from vidprep.pipeline.cache.codecs import Codec
+from vidprep.pipeline.cache.native import function
+from vidprep.pipeline.cache.plane_chunks import join_blocks, split_blocks
 
-Chunk = NDArray[np.uint8]
+Bytes = NDArray[np.uint8]
+
+FRAME_ITEMS = 128 * 170 * 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """A codec, with one of the module's numbers changed."""
+class Lz4Search:
+    """The LZ4 library's own search for matches, a block a frame, on the bytes or on their bit planes."""
 
+    acceleration: int
+    planes: bool
+
+    def bound(self, num_bytes: int) -> int:
+        return 2 * num_bytes + 1000
+
+    def encode(self, src: Bytes, dst: Bytes) -> int:
+        compress = function("h5lz4", "LZ4_compress_fast", _INT, _POINTER, _POINTER, _INT, _INT, _INT)
+        source = src
+        if self.planes:
+            source = np.empty_like(src)
+            split_blocks(src, 1, FRAME_ITEMS, source)
+        end = 0
+        for start in range(0, src.size, FRAME_ITEMS):
+            used = compress(
+                source.ctypes.data + start, dst.ctypes.data + end + 4, FRAME_ITEMS, dst.size - end, self.acceleration
+            )
+            dst[end : end + 4] = np.array([used], np.uint32).view(np.uint8)
+            end += 4 + used
+        return end
+
+    def decode(self, src: Bytes, dst: Bytes) -> None:
+        decompress = function("h5lz4", "LZ4_decompress_safe", _INT, _POINTER, _POINTER, _INT, _INT)
+        target = np.empty_like(dst) if self.planes else dst
+        end = 0
+        for start in range(0, dst.size, FRAME_ITEMS):
+            used = int(src[end : end + 4].view(np.uint32)[0])
+            assert decompress(src.ctypes.data + end + 4, target.ctypes.data + start, used, FRAME_ITEMS) == FRAME_ITEMS
+            end += 4 + used
+        if self.planes:
+            join_blocks(target, 1, FRAME_ITEMS, dst)
+
+
+class Bitshuffle:
+    """The bitshuffle filter's own pair of bit planes and LZ4, in blocks of 8 kB."""
+
+    def bound(self, num_bytes: int) -> int:
+        return 2 * num_bytes + 1000
+
+    def encode(self, src: Bytes, dst: Bytes) -> int:
+        compress = function("h5bshuf", "bshuf_compress_lz4", ctypes.c_int64, _POINTER, _POINTER, _SIZE, _SIZE, _SIZE)
+        return int(compress(src.ctypes.data, dst.ctypes.data, src.size, 1, 0))
+
+    def decode(self, src: Bytes, dst: Bytes) -> None:
+        decompress = function(
+            "h5bshuf", "bshuf_decompress_lz4", ctypes.c_int64, _POINTER, _POINTER, _SIZE, _SIZE, _SIZE
+        )
+        assert decompress(src.ctypes.data, dst.ctypes.data, dst.size, 1, 0) == src.size
+
+
+_POINTER, _SIZE, _INT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
     label: str
-    codec: str
-    number: str = ""
-    value: int = 0
+    codec: Codec | Lz4Search | Bitshuffle
+    zstd_level: int = cache_codecs.ZSTD_LEVEL
+
+    @contextmanager
+    def at_its_level(self) -> Iterator[None]:
+        with patch.object(cache_codecs, "ZSTD_LEVEL", self.zstd_level):
+            yield
 
 
-SETTINGS = (
-    *(
-        Setting(label=f"LZ4, acceleration {value}", codec="lz4", number="LZ4_ACCELERATION", value=value)
-        for value in (1, 4, 8, 16, 32, 64)
-    ),
-    *(
-        Setting(label=f"Zstandard, level {value}", codec="zstd", number="ZSTD_LEVEL", value=value)
-        for value in (-5, 1, 3)
-    ),
-    Setting(label="bitshuffle and LZ4", codec="bitshuffle-lz4"),
-    Setting(label="none", codec="none"),
-)
+def contenders() -> list[Contender]:
+    ours = {name: cache_codecs.make_codec(name, 1, FRAME_ITEMS) for name in cache_codecs.CODECS}
+    return [
+        Contender(label="`lz4`: bit planes, runs alone", codec=ours["lz4"]),
+        *(
+            Contender(
+                label=f"bit planes, LZ4's search, acceleration {value}",
+                codec=Lz4Search(acceleration=value, planes=True),
+            )
+            for value in (1, 8, 32)
+        ),
+        *(
+            Contender(label=f"LZ4's search, acceleration {value}", codec=Lz4Search(acceleration=value, planes=False))
+            for value in (1, 8, 32)
+        ),
+        Contender(label="the bitshuffle filter with LZ4", codec=Bitshuffle()),
+        *(
+            Contender(label=f"`zstd`: bit planes, level {level}", codec=ours["zstd"], zstd_level=level)
+            for level in (1, -3, 3)
+        ),
+        Contender(label="`none`", codec=ours["none"]),
+    ]
 
 
 def main() -> None:
@@ -59,29 +134,30 @@ def main() -> None:
     frames = [rgb_frames(clip, num_frames=64 if options.quick else 256) for clip in clips]
     body = [
         f"Chunks of {DEFAULT_CHUNK_FRAMES} frames of 170x128; MB/s of uncompressed bytes, fastest of {rounds} rounds; "
-        f"the ratio of all clips together, and least to most of a clip. Clips: {', '.join(c.name for c in clips)}.\n"
+        "the ratio of all clips together, and least to most of a clip. Zstandard's level in a cache is "
+        f"{cache_codecs.ZSTD_LEVEL}. Clips: {', '.join(c.name for c in clips)}.\n"
     ]
     for modality, arrays in (("residual", [residual(array) for array in frames]), ("rgb", frames)):
         chunks = [_chunks(array) for array in arrays]
-        rows = [(setting.label, *_measure(setting, chunks, rounds)) for setting in SETTINGS]
+        rows = [(contender.label, *_measure(contender, chunks, rounds)) for contender in contenders()]
         header = ("codec", "ratio", "of a clip", "compress, MB/s", "decompress, MB/s")
         body += [f"## {modality}\n", table(header, rows), ""]
     publish("compression", "Codecs on real frames", "\n".join(body), write=options.write)
 
 
-def _chunks(frames: Chunk) -> list[Chunk]:
+def _chunks(frames: Bytes) -> list[Bytes]:
+    assert frames[0].size == FRAME_ITEMS
     whole = len(frames) // DEFAULT_CHUNK_FRAMES * DEFAULT_CHUNK_FRAMES
     return [frames[start : start + DEFAULT_CHUNK_FRAMES].reshape(-1) for start in range(0, whole, DEFAULT_CHUNK_FRAMES)]
 
 
-def _measure(setting: Setting, clips: Sequence[Sequence[Chunk]], rounds: int) -> tuple[str, str, str, str]:
-    codec = cache_codecs.make_codec(setting.codec, itemsize=1)
+def _measure(contender: Contender, clips: Sequence[Sequence[Bytes]], rounds: int) -> tuple[str, str, str, str]:
+    codec = contender.codec
     chunks = [chunk for clip in clips for chunk in clip]
     targets = [np.empty(codec.bound(chunk.size), np.uint8) for chunk in chunks]
     restored = np.empty(max(chunk.size for chunk in chunks), np.uint8)
     packing, unpacking = [], []
-    number = setting.number or "ZSTD_LEVEL"
-    with patch.object(cache_codecs, number, setting.value if setting.number else getattr(cache_codecs, number)):
+    with contender.at_its_level():
         for _ in range(rounds + 1):  # the first warms up
             start = time.perf_counter()
             sizes = [codec.encode(chunk, target) for chunk, target in zip(chunks, targets, strict=True)]

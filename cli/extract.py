@@ -52,7 +52,7 @@ _SHOWN_FAILURES = 5
     "--codec",
     default="lz4",
     show_default=True,
-    metavar="lz4|zstd|bitshuffle-lz4|none",
+    metavar="lz4|zstd|none",
     help="How frames are compressed.",
 )
 @click.option(

@@ -142,7 +142,7 @@ def extract(
     decoder
         ``auto``, ``dali`` or ``pyav``.
     codec
-        ``lz4``, ``zstd``, ``bitshuffle-lz4`` or ``none``.
+        ``lz4``, ``zstd`` or ``none``.
     shard_videos
         Videos of a shard; by default chosen by their number.
     workers

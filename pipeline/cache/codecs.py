@@ -1,13 +1,13 @@
-"""The chunk codecs: what one HDF5 filter writes and reads, done on the caller's buffers.
+"""The chunk codecs: what a pipeline of HDF5 filters writes and reads, done on the caller's buffers.
 
-Each codec produces exactly the bytes that its HDF5 filter plug-in decodes, and decodes whatever the plug-in writes.
-Decoding is safe on damaged input: it raises CacheError and never touches memory outside the buffers.
+A chunk is first split into bit planes, a frame at a time (HDF5 filter 32008), then compressed with LZ4 (32004) or
+Zstandard (32015). Each codec produces exactly the bytes that these filters decode, and decodes what they write with the
+same options. Decoding is safe on damaged input: it raises CacheError and never touches memory outside the buffers.
 """
 
 from __future__ import annotations
 
 import ctypes
-import struct
 import threading
 from functools import cache
 from typing import Any, Protocol
@@ -19,38 +19,42 @@ from ..errors import CacheError, UsageError
 from .native import function
 
 Buffer = NDArray[np.uint8]
+Filters = tuple[tuple[int, tuple[int, ...]], ...]
+"""HDF5's numbers of the filters, in the order of writing, with the options given when a dataset is made."""
 
-CODECS = ("lz4", "zstd", "bitshuffle-lz4", "none")
+CODECS = ("lz4", "zstd", "none")
 MAX_CHUNK_BYTES = 2**31 - 1  # the LZ4 filter takes no more, and HDF5's own limit is 4 GB
 
-# On residual frames, twice the speed of LZ4's default of 1 for a sixth more bytes: benchmarks/compression.py.
-LZ4_ACCELERATION = 32
 ZSTD_LEVEL = 1
 
-_LZ4_BLOCK_BYTES = 1 << 30  # the filter's own default
-_FRAME = struct.Struct(">QI")  # bytes of the chunk, bytes of a block: LZ4 and bitshuffle frame alike
-_BLOCK = struct.Struct(">I")  # compressed bytes of the block that follows
+_BITSHUFFLE, _LZ4, _ZSTD = 32008, 32004, 32015
+_EIGHT = 8  # elements of which a plane has a byte
 
 
 class Codec(Protocol):
     """Buffers are one-dimensional, contiguous uint8 arrays."""
 
     @property
-    def hdf5_filter(self) -> tuple[int, tuple[int, ...]] | None:
-        """HDF5's number of the filter and the options given when a dataset is made; None for no filter."""
+    def hdf5_filters(self) -> Filters:
+        """The filters that do the same."""
 
     def bound(self, num_bytes: int) -> int:
         """Bytes that ``encode`` may need for ``num_bytes``."""
 
     def encode(self, src: Buffer, dst: Buffer) -> int:
-        """Compress ``src`` into the start of ``dst`` (at least ``bound(src.size)`` bytes); returns the bytes used."""
+        """Compress ``src`` into the start of ``dst`` (at least ``bound(src.size)`` bytes); returns the bytes used.
+
+        What lies behind them in ``dst`` is undefined.
+        """
 
     def decode(self, src: Buffer, dst: Buffer) -> None:
         """Fill ``dst`` exactly from the compressed chunk ``src``, or raise CacheError."""
 
 
-def make_codec(name: str, itemsize: int) -> Codec:
-    """A codec for elements of ``itemsize`` bytes. Codecs hold no state: one serves all threads.
+def make_codec(name: str, itemsize: int, frame_items: int) -> Codec:
+    """A codec for frames of ``frame_items`` elements of ``itemsize`` (1, 2 or 4) bytes.
+
+    Codecs hold no state: one serves all threads.
 
     Raises
     ------
@@ -58,11 +62,9 @@ def make_codec(name: str, itemsize: int) -> Codec:
         No codec has this name.
     """
     if name == "lz4":
-        return Lz4()
+        return Lz4(itemsize, frame_items)
     if name == "zstd":
-        return Zstd()
-    if name == "bitshuffle-lz4":
-        return BitshuffleLz4(itemsize)
+        return Zstd(itemsize, frame_items)
     if name == "none":
         return Stored()
     raise UsageError(f"codec {name!r} is unknown; choose one of {', '.join(CODECS)}")
@@ -71,7 +73,7 @@ def make_codec(name: str, itemsize: int) -> Codec:
 class Stored:
     """No compression."""
 
-    hdf5_filter = None
+    hdf5_filters: Filters = ()
 
     def bound(self, num_bytes: int) -> int:
         return num_bytes
@@ -87,63 +89,64 @@ class Stored:
 
 
 class Lz4:
-    """HDF5 filter 32004: a frame header, then blocks, each raw when it does not shrink."""
+    """Bit planes, then LZ4: every frame a block of its own, raw when it does not shrink.
 
-    hdf5_filter = (32004, (0,))
+    Of what LZ4 can express only runs are written. On residual bit planes that is nearly as small as LZ4's own search
+    gets, in a third of its time: benchmarks/compression.py.
+    """
+
+    def __init__(self, itemsize: int, frame_items: int) -> None:
+        from . import plane_chunks  # here, because Numba takes half a second that not every command needs
+
+        self._chunks = plane_chunks
+        self._itemsize = itemsize
+        self._block_items = _block_items(frame_items)
+        self._block_bytes = self._block_items * itemsize
+
+    @property
+    def hdf5_filters(self) -> Filters:
+        return (_BITSHUFFLE, (self._block_items, 0)), (_LZ4, (self._block_bytes,))
 
     def bound(self, num_bytes: int) -> int:
-        blocks = -(-num_bytes // _LZ4_BLOCK_BYTES)
-        return _FRAME.size + blocks * (_BLOCK.size + int(_lz4().bound(min(num_bytes, _LZ4_BLOCK_BYTES))))
+        blocks = -(-num_bytes // self._block_bytes)
+        chunks = self._chunks
+        headers = int(chunks.HEADER_BYTES) + blocks * int(chunks.BLOCK_HEADER_BYTES)
+        return headers + num_bytes + int(chunks.MARGIN)
 
     def encode(self, src: Buffer, dst: Buffer) -> int:
         assert 0 < src.size <= MAX_CHUNK_BYTES
         assert dst.size >= self.bound(src.size)
-        lz4 = _lz4()
-        source, target = src.ctypes.data, dst.ctypes.data
-        block_bytes = min(src.size, _LZ4_BLOCK_BYTES)
-        _FRAME.pack_into(dst.data, 0, src.size, block_bytes)
-        end = _FRAME.size
-        for start in range(0, src.size, block_bytes):
-            size = min(block_bytes, src.size - start)
-            body = end + _BLOCK.size
-            # Giving it one byte less than the block makes LZ4 stop as soon as the block turns out not to shrink.
-            used = lz4.compress(source + start, target + body, size, size - 1, LZ4_ACCELERATION)
-            if used <= 0:
-                used = size
-                dst[body : body + size] = src[start : start + size]
-            _BLOCK.pack_into(dst.data, end, used)
-            end = body + used
-        return end
+        return int(self._chunks.encode_chunk(src, self._itemsize, self._block_bytes, dst))
 
     def decode(self, src: Buffer, dst: Buffer) -> None:
-        block_bytes = _check_frame(src, dst)
-        lz4 = _lz4()
-        source, target = src.ctypes.data, dst.ctypes.data
-        start, end = 0, _FRAME.size
-        while start < dst.size:
-            size = min(block_bytes, dst.size - start)
-            body, used = _next_block(src, end)
-            if used == size:
-                dst[start : start + size] = src[body : body + size]
-            elif lz4.decompress(source + body, target + start, used, size) != size:
-                raise CacheError("LZ4 data of the chunk is damaged")
-            start += size
-            end = body + used
-        _check_end(src, end)
+        if not self._chunks.decode_chunk(src, self._itemsize, self._block_bytes, _lz4_decompress(), dst):
+            raise CacheError(f"LZ4 data of the chunk is damaged, or not {dst.size} bytes")
 
 
 class Zstd:
-    """HDF5 filter 32015: one Zstandard frame that states its content size."""
+    """Bit planes, then one Zstandard frame that states its content size."""
 
-    hdf5_filter = (32015, (ZSTD_LEVEL,))
+    def __init__(self, itemsize: int, frame_items: int) -> None:
+        from . import plane_chunks  # here, because Numba takes half a second that not every command needs
+
+        self._chunks = plane_chunks
+        self._itemsize = itemsize
+        self._block_items = _block_items(frame_items)
+        self._block_bytes = self._block_items * itemsize
+
+    @property
+    def hdf5_filters(self) -> Filters:
+        return (_BITSHUFFLE, (self._block_items, 0)), (_ZSTD, (ZSTD_LEVEL,))
 
     def bound(self, num_bytes: int) -> int:
         return int(_zstd().bound(num_bytes))
 
     def encode(self, src: Buffer, dst: Buffer) -> int:
         zstd = _zstd()
+        planes = np.empty_like(src)
+        self._chunks.split_blocks(src, self._itemsize, self._block_bytes, planes)
         used = zstd.compress(
-            zstd.contexts().compression, dst.ctypes.data, dst.size, src.ctypes.data, src.size, ZSTD_LEVEL
+            zstd.contexts().compression, dst.ctypes.data, dst.size, planes.ctypes.data, planes.size, ZSTD_LEVEL
         )
         if zstd.is_error(used):  # only memory can be short: the bound was given
             raise MemoryError("Zstandard found no memory to compress a chunk")
@@ -151,89 +154,19 @@ class Zstd:
 
     def decode(self, src: Buffer, dst: Buffer) -> None:
         zstd = _zstd()
-        size = zstd.decompress(zstd.contexts().decompression, dst.ctypes.data, dst.size, src.ctypes.data, src.size)
-        if zstd.is_error(size) or size != dst.size:
+        planes = np.empty_like(dst)
+        size = zstd.decompress(
+            zstd.contexts().decompression, planes.ctypes.data, planes.size, src.ctypes.data, src.size
+        )
+        if zstd.is_error(size) or size != planes.size:
             raise CacheError("Zstandard data of the chunk is damaged")
+        self._chunks.join_blocks(planes, self._itemsize, self._block_bytes, dst)
 
 
-class BitshuffleLz4:
-    """HDF5 filter 32008 with LZ4: bits of equal weight side by side, in blocks of 8 kB."""
-
-    def __init__(self, itemsize: int) -> None:
-        self._itemsize = itemsize
-
-    @property
-    def hdf5_filter(self) -> tuple[int, tuple[int, ...]]:
-        return 32008, (0, 2)  # default block size, LZ4
-
-    def bound(self, num_bytes: int) -> int:
-        return _FRAME.size + int(_bitshuffle().bound(num_bytes // self._itemsize, self._itemsize, 0))
-
-    def encode(self, src: Buffer, dst: Buffer) -> int:
-        assert src.size % self._itemsize == 0
-        assert dst.size >= self.bound(src.size)
-        shuffle = _bitshuffle()
-        block = int(shuffle.default_block(self._itemsize))
-        _FRAME.pack_into(dst.data, 0, src.size, block * self._itemsize)
-        used = shuffle.compress(
-            src.ctypes.data, dst.ctypes.data + _FRAME.size, src.size // self._itemsize, self._itemsize, block
-        )
-        if used < 0:
-            raise MemoryError("bitshuffle found no memory to compress a chunk")
-        return _FRAME.size + int(used)
-
-    def decode(self, src: Buffer, dst: Buffer) -> None:
-        block_bytes = _check_frame(src, dst)
-        if block_bytes % (8 * self._itemsize):
-            raise CacheError("bitshuffle header of the chunk is damaged")
-        # The library trusts the sizes inside the data, so they are walked through first.
-        shuffled = dst.size - dst.size % (8 * self._itemsize)
-        end = _FRAME.size
-        for _ in range(-(-shuffled // block_bytes)):
-            body, used = _next_block(src, end)
-            end = body + used
-        _check_end(src, end + dst.size - shuffled)
-        read = _bitshuffle().decompress(
-            src.ctypes.data + _FRAME.size,
-            dst.ctypes.data,
-            dst.size // self._itemsize,
-            self._itemsize,
-            block_bytes // self._itemsize,
-        )
-        if read != src.size - _FRAME.size:
-            raise CacheError("bitshuffle data of the chunk is damaged")
-
-
-def _check_frame(src: Buffer, dst: Buffer) -> int:
-    """Bytes of a block, as the header of a framed chunk tells."""
-    if src.size < _FRAME.size:
-        raise CacheError(f"chunk of {src.size} bytes is too short for its header")
-    size, block_bytes = _FRAME.unpack_from(src.data, 0)
-    if size != dst.size or block_bytes == 0:
-        raise CacheError(f"chunk holds {size} bytes in blocks of {block_bytes}, not {dst.size} bytes")
-    return int(block_bytes)
-
-
-def _next_block(src: Buffer, start: int) -> tuple[int, int]:
-    """Where the data of the block at ``start`` begins, and how many bytes it has."""
-    body = start + _BLOCK.size
-    used = int(_BLOCK.unpack_from(src.data, start)[0]) if body <= src.size else 0
-    if used == 0 or body + used > src.size:
-        raise CacheError("a block reaches beyond its chunk")
-    return body, used
-
-
-def _check_end(src: Buffer, end: int) -> None:
-    if end != src.size:
-        raise CacheError(f"chunk has {src.size} bytes where its blocks end after {end}")
-
-
-class _Lz4Library:
-    def __init__(self) -> None:
-        pointer, size = ctypes.c_void_p, ctypes.c_int
-        self.bound = function("h5lz4", "LZ4_compressBound", size, size)
-        self.compress = function("h5lz4", "LZ4_compress_fast", size, pointer, pointer, size, size, size)
-        self.decompress = function("h5lz4", "LZ4_decompress_safe", size, pointer, pointer, size, size)
+def _block_items(frame_items: int) -> int:
+    """Elements that are split into planes together: a frame, unless its planes would end within a byte."""
+    assert frame_items > 0
+    return -(-frame_items // _EIGHT) * _EIGHT
 
 
 class _ZstdLibrary:
@@ -270,25 +203,13 @@ class _ZstdContexts:
         self._free_decompression(self.decompression)
 
 
-class _BitshuffleLibrary:
-    def __init__(self) -> None:
-        pointer, size, result = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64
-        self.bound = function("h5bshuf", "bshuf_compress_lz4_bound", size, size, size, size)
-        self.default_block = function("h5bshuf", "bshuf_default_block_size", size, size)
-        self.compress = function("h5bshuf", "bshuf_compress_lz4", result, pointer, pointer, size, size, size)
-        self.decompress = function("h5bshuf", "bshuf_decompress_lz4", result, pointer, pointer, size, size, size)
-
-
 @cache
-def _lz4() -> Any:
-    return _Lz4Library()
+def _lz4_decompress() -> int:
+    pointer, size = ctypes.c_void_p, ctypes.c_int
+    symbol = function("h5lz4", "LZ4_decompress_safe", size, pointer, pointer, size, size)
+    return ctypes.cast(symbol, ctypes.c_void_p).value or 0
 
 
 @cache
 def _zstd() -> Any:
     return _ZstdLibrary()
-
-
-@cache
-def _bitshuffle() -> Any:
-    return _BitshuffleLibrary()

@@ -11,7 +11,7 @@ import numpy as np
 from h5py import h5a, h5d, h5f, h5fd, h5g, h5o, h5p, h5s, h5t
 
 from .atomic import write_all
-from .codecs import Buffer
+from .codecs import Buffer, Filters
 
 
 class FileObject:
@@ -54,8 +54,9 @@ class FileObject:
 
     def truncate(self, size: int | None = None) -> int:
         end = self._position if size is None else size
-        self._attempt(lambda: os.ftruncate(self._fd, end))
-        self._end = end
+        if end != self._end:  # HDF5 asks at every close; the kernel would wait until the disk has the last page
+            self._attempt(lambda: os.ftruncate(self._fd, end))
+            self._end = end
         return end
 
     def flush(self) -> None:
@@ -138,15 +139,10 @@ class Hdf5File:
         shape: tuple[int, ...],
         dtype: np.dtype[np.generic],
         chunk_frames: int,
-        hdf5_filter: tuple[int, tuple[int, ...]] | None,
+        filters: Filters,
     ) -> Hdf5Dataset:
         """A chunked dataset, still without chunks, in a group that exists."""
-        creation = h5p.create(h5p.DATASET_CREATE)
-        creation.set_obj_track_times(False)
-        creation.set_fill_time(h5d.FILL_TIME_NEVER)
-        creation.set_chunk((chunk_frames, *shape[1:]))
-        if hdf5_filter is not None:
-            creation.set_filter(hdf5_filter[0], 0, hdf5_filter[1])
+        creation = creation_properties((chunk_frames, *shape[1:]), filters)
         link = h5p.create(h5p.LINK_CREATE)
         link.set_char_encoding(h5t.CSET_UTF8)
         # HDF5 allows chunks longer than the dataset only along an axis that could grow.
@@ -163,10 +159,8 @@ class Hdf5Dataset:
 
     def __init__(self, dataset_id: h5d.DatasetID) -> None:
         self._id = dataset_id
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self._id.shape)
+        self.shape: tuple[int, ...] = tuple(dataset_id.shape)
+        self._origin = (0,) * (len(self.shape) - 1)
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -175,7 +169,7 @@ class Hdf5Dataset:
 
     def write_chunk(self, first_frame: int, data: Buffer) -> None:
         """Store an encoded chunk as it is."""
-        self._id.write_direct_chunk((first_frame, *(0 for _ in self._id.shape[1:])), data)
+        self._id.write_direct_chunk((first_frame, *self._origin), data)
 
     def chunk_table(self, chunk_frames: int) -> tuple[Sequence[int], Sequence[int]]:
         """Byte offsets in the file and sizes of the chunks, in frame order; size 0 for a chunk that does not exist."""
@@ -188,3 +182,14 @@ class Hdf5Dataset:
 
         self._id.chunk_iter(note)
         return offsets, sizes
+
+
+def creation_properties(chunk: tuple[int, ...], filters: Filters) -> h5p.PropDCID:
+    """How a dataset with such chunks and filters is created."""
+    creation = h5p.create(h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)
+    creation.set_fill_time(h5d.FILL_TIME_NEVER)
+    creation.set_chunk(chunk)
+    for number, options in filters:
+        creation.set_filter(number, 0, options)
+    return creation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterator, Mapping
@@ -198,8 +199,9 @@ class Cache:
         if start == stop:
             return
         first, last = start // row.chunk_frames, (stop - 1) // row.chunk_frames
-        codec = make_codec(row.codec, row.dtype.itemsize)
-        chunk_bytes = row.chunk_frames * int(np.prod(row.frame_shape)) * row.dtype.itemsize
+        frame_items = math.prod(row.frame_shape)
+        codec = make_codec(row.codec, row.dtype.itemsize, frame_items)
+        chunk_bytes = row.chunk_frames * frame_items * row.dtype.itemsize
         checksums = self._index.chunk_checksums(row.row) if verify else None
         for chunk, data in self._compressed(row, first, last, codec.bound(chunk_bytes)):
             if checksums is not None and xxh64(data) != checksums[chunk]:

@@ -58,7 +58,7 @@ def compression() -> Finding:
 
     source = np.arange(100_000, dtype=np.uint32).view(np.uint8) // 3
     for name in CODECS:
-        codec = make_codec(name, itemsize=1)
+        codec = make_codec(name, itemsize=1, frame_items=source.size)
         compressed = np.empty(codec.bound(source.size), np.uint8)
         size = codec.encode(source, compressed)
         back = np.zeros_like(source)
@@ -74,22 +74,22 @@ def compression() -> Finding:
 def hdf5() -> Finding:
     """Write LZ4 and Zstandard chunks as the cache does, and read them through HDF5 and its plug-ins as anyone would."""
     import h5py
-    import hdf5plugin  # noqa: F401 (registers the filters)
     import numpy as np
 
     from ..cache.codecs import make_codec
+    from ..cache.hdf5 import creation_properties
 
     frames = np.arange(4096, dtype=np.uint8).reshape(1, 64, 64) // 5
     with tempfile.TemporaryDirectory(prefix="vidprep-doctor-") as folder, h5py.File(f"{folder}/probe.h5", "w") as file:
         for name in ("lz4", "zstd"):
-            codec = make_codec(name, itemsize=1)
+            codec = make_codec(name, itemsize=1, frame_items=frames.size)
             compressed = np.empty(codec.bound(frames.size), np.uint8)
             size = codec.encode(frames.reshape(-1), compressed)
-            number, options = codec.hdf5_filter or (None, None)
-            dataset = file.create_dataset(
-                name, frames.shape, np.uint8, chunks=frames.shape, compression=number, compression_opts=options
-            )
-            dataset.id.write_direct_chunk((0, 0, 0), compressed[:size].tobytes())
+            space = h5py.h5s.create_simple(frames.shape)
+            creation = creation_properties(frames.shape, codec.hdf5_filters)
+            created = h5py.h5d.create(file.id, name.encode(), h5py.h5t.NATIVE_UINT8, space, dcpl=creation)
+            created.write_direct_chunk((0, 0, 0), compressed[:size].tobytes())
+            dataset = h5py.Dataset(created)
             if not np.array_equal(dataset[:], frames):
                 return Finding(
                     what="HDF5", value=f"the {name} filter reads something else than was written", status="broken",

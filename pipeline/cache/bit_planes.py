@@ -1,0 +1,147 @@
+"""Bits of equal weight side by side: what the bitshuffle filter of HDF5 does to a block, as plain SIMD.
+
+Small numbers leave their high bits zero, so the high planes of a residual or a displacement are long runs, which even
+the simplest compressor takes. 64 elements are one vector: its 64 sign bits are 8 bytes of the highest plane, and
+doubling the elements brings the next plane there. LLVM has instructions for both directions on every processor.
+
+The functions take addresses and check nothing: callers keep blocks inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import carray, njit, types
+from numba.extending import intrinsic
+
+from ...kernels.cpu._simd import memory_at
+
+ITEM_SIZES = (1, 2, 4)
+"""Bytes of an element for which there is code."""
+
+_LANES = 64
+_INT8, _INT64 = ir.IntType(8), ir.IntType(64)
+_BYTES = ir.VectorType(_INT8, _LANES)
+_BITS = ir.VectorType(ir.IntType(1), _LANES)
+
+
+def _plane_pointer(builder: Any, planes: Any, stride: Any, number: int) -> Any:
+    address = builder.add(planes, builder.mul(stride, ir.Constant(stride.type, number)))
+    return builder.inttoptr(address, _INT64.as_pointer())
+
+
+def _lanes(indices: list[int]) -> Any:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(indices)), indices)
+
+
+def _split(itemsize: int) -> Callable[..., None]:
+    """Make ``split(elements, planes, stride)``: 64 elements to 8 bytes of each plane, planes ``stride`` bytes apart."""
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def split(typing_context: Any, elements: Any, planes: Any, stride: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, target, distance = args
+            kind = ir.VectorType(_INT8, _LANES * itemsize)
+            loaded = builder.load(builder.inttoptr(source, kind.as_pointer()), align=1)
+            for k in range(itemsize):  # the elements' k-th bytes
+                part = builder.shuffle_vector(loaded, loaded, _lanes([i * itemsize + k for i in range(_LANES)]))
+                for bit in reversed(range(8)):
+                    signs = builder.icmp_signed("<", part, ir.Constant(_BYTES, [0] * _LANES))
+                    pointer = _plane_pointer(builder, target, distance, 8 * k + bit)
+                    builder.store(builder.bitcast(signs, _INT64), pointer, align=1)
+                    part = builder.add(part, part)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp), generate
+
+    return split  # type: ignore[no-any-return]
+
+
+def _join(itemsize: int) -> Callable[..., None]:
+    """Make ``join(planes, stride, elements)``: the inverse of ``_split``."""
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def join(typing_context: Any, planes: Any, stride: Any, elements: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, distance, target = args
+            none = ir.Constant(_BYTES, [0] * _LANES)
+            parts = []
+            for k in range(itemsize):
+                part = none
+                for bit in range(8):
+                    pointer = _plane_pointer(builder, source, distance, 8 * k + bit)
+                    set_bits = builder.bitcast(builder.load(pointer, align=1), _BITS)
+                    weight = ir.Constant(_BYTES, [1 << bit] * _LANES)
+                    part = builder.or_(part, builder.select(set_bits, weight, none))
+                parts.append(part)
+            while len(parts) > 1:  # interleave the first half with the second: bytes 0 2 | 1 3 to 0 1 2 3
+                half, width = len(parts) // 2, parts[0].type.count
+                mask = _lanes([i // 2 + (width if i % 2 else 0) for i in range(2 * width)])
+                parts = [builder.shuffle_vector(parts[i], parts[i + half], mask) for i in range(half)]
+            pointer = builder.inttoptr(target, parts[0].type.as_pointer())
+            builder.store(parts[0], pointer, align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp), generate
+
+    return join  # type: ignore[no-any-return]
+
+
+_split_1, _split_2, _split_4 = (_split(itemsize) for itemsize in ITEM_SIZES)
+_join_1, _join_2, _join_4 = (_join(itemsize) for itemsize in ITEM_SIZES)
+
+
+@njit(nogil=True, cache=True)
+def split_planes(elements, num_bytes, itemsize, planes):  # type: ignore[no-untyped-def]
+    """Split the block at address ``elements`` into bit planes at ``planes``: the layout of HDF5 filter 32008.
+
+    Plane ``p`` holds bit ``p`` of every element, eight elements a byte, the first one lowest. Elements after the last
+    whole eight follow as they are.
+    """
+    eights = num_bytes // itemsize // 8
+    whole = eights - eights % 8
+    for first in range(0, whole, 8):
+        source, target = elements + 8 * first * itemsize, planes + first
+        if itemsize == 1:
+            _split_1(source, target, eights)
+        elif itemsize == 2:
+            _split_2(source, target, eights)
+        else:
+            _split_4(source, target, eights)
+    given = carray(memory_at(elements), num_bytes, types.uint8)
+    wanted = carray(memory_at(planes), num_bytes, types.uint8)
+    for group in range(whole, eights):
+        for plane in range(8 * itemsize):
+            value = 0
+            for i in range(8):
+                value |= ((given[(8 * group + i) * itemsize + plane // 8] >> (plane % 8)) & 1) << i
+            wanted[plane * eights + group] = value
+    for i in range(8 * eights * itemsize, num_bytes):
+        wanted[i] = given[i]
+
+
+@njit(nogil=True, cache=True)
+def join_planes(planes, num_bytes, itemsize, elements):  # type: ignore[no-untyped-def]
+    """Put the block that ``split_planes`` has split together again, at address ``elements``."""
+    eights = num_bytes // itemsize // 8
+    whole = eights - eights % 8
+    for first in range(0, whole, 8):
+        source, target = planes + first, elements + 8 * first * itemsize
+        if itemsize == 1:
+            _join_1(source, eights, target)
+        elif itemsize == 2:
+            _join_2(source, eights, target)
+        else:
+            _join_4(source, eights, target)
+    given = carray(memory_at(planes), num_bytes, types.uint8)
+    wanted = carray(memory_at(elements), num_bytes, types.uint8)
+    for group in range(whole, eights):
+        for i in range(8 * itemsize):  # the group's bytes
+            value = 0
+            for bit in range(8):
+                value |= ((given[(8 * (i % itemsize) + bit) * eights + group] >> (i // itemsize)) & 1) << bit
+            wanted[8 * group * itemsize + i] = value
+    for i in range(8 * eights * itemsize, num_bytes):
+        wanted[i] = given[i]
