@@ -47,8 +47,8 @@ def leftovers(folder: Path, is_ours: Callable[[str], bool]) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    finals = ((path, final_name(path.name)) for path in folder.iterdir())
-    return sorted(path for path, final in finals if final is not None and is_ours(final))
+    finals = ((name, final_name(name)) for name in os.listdir(folder))
+    return sorted(folder / name for name, final in finals if final is not None and is_ours(final))
 
 
 def write_all(fd: int, data: bytes | memoryview, offset: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from collections.abc import Iterator, Sequence
@@ -71,7 +72,7 @@ class ShardWriter:
             raise ValueError(f"chunk_frames must be >= 1 and threads >= 0, got {chunk_frames} and {threads}")
         if in_flight < 1:
             raise ValueError(f"in_flight must be >= 1, got {in_flight}")
-        make_codec(codec, 1)  # refuses an unknown one before any work
+        make_codec(codec, 1, 1)  # refuses an unknown one before any work
         self._path = path
         self._shard = shard_number(path)
         self._codec = codec
@@ -148,7 +149,7 @@ class ShardWriter:
         self._failures.append(Failure(video=video_id, stage=stage, reason=reason))
 
     def finish(self) -> None:
-        """Close, fsync and check the shard, give it its name, and write its sidecar.
+        """Close, check and fsync the shard, give it its name, and write its sidecar.
 
         Raises
         ------
@@ -160,7 +161,6 @@ class ShardWriter:
         try:
             self._file.close()
             self._raise_failed_write()
-            os.fsync(self._fd)
             file_size = os.fstat(self._fd).st_size
             rows = self._check(file_size)
             offsets = _concatenated([row.chunk_offsets for row in rows], np.uint64)
@@ -178,6 +178,7 @@ class ShardWriter:
                 planned=self._planned,
             )
             sidecar = encode_sidecar(rows, info, chunk_frames=self._chunk_frames, codec=self._codec)
+            os.fsync(self._fd)  # only now: the disk had time to take the bytes while they were checked
             # Without its sidecar an older shard of this name stops counting before the new one takes its place.
             self._path.with_suffix(".parquet").unlink(missing_ok=True)
             publish(self._temporary, self._path)
@@ -197,7 +198,7 @@ class ShardWriter:
         return ChunkStream(
             spec,
             chunk_frames=self._chunk_frames,
-            codec=make_codec(self._codec, spec.numpy_dtype.itemsize),
+            codec=make_codec(self._codec, spec.numpy_dtype.itemsize, math.prod(spec.frame_shape)),
             spool=spool,
             executor=self._executor,
             threads=self._threads,
@@ -226,7 +227,7 @@ class ShardWriter:
             (stream.num_frames, *spec.frame_shape),
             spec.numpy_dtype,
             self._chunk_frames,
-            stream.codec.hdf5_filter,
+            stream.codec.hdf5_filters,
         )
         if spec.scale_factor is not None and spec.add_offset is not None:
             self._file.set_attributes(path, {"scale_factor": spec.scale_factor, "add_offset": spec.add_offset})
