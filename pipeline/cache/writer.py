@@ -162,7 +162,7 @@ class ShardWriter:
             self._file.close()
             self._raise_failed_write()
             file_size = os.fstat(self._fd).st_size
-            rows = self._check(file_size)
+            rows = self._check()
             offsets = _concatenated([row.chunk_offsets for row in rows], np.uint64)
             sizes = _concatenated([row.chunk_sizes for row in rows], np.uint32)
             outside = outside_checksum(self._fd, file_size, offsets, sizes)
@@ -233,9 +233,9 @@ class ShardWriter:
             self._file.set_attributes(path, {"scale_factor": spec.scale_factor, "add_offset": spec.add_offset})
         for index in range(len(stream)):
             dataset.write_chunk(index * self._chunk_frames, stream.chunk(index))
-            self._raise_failed_write()
+        self._raise_failed_write()
 
-    def _check(self, file_size: int) -> list[SidecarRow]:
+    def _check(self) -> list[SidecarRow]:
         """Open the closed file anew, and compare its chunk tables and bytes with what was handed over."""
         file = Hdf5File(self._fd, create=False)
         try:
