@@ -106,35 +106,40 @@ def encode_runs(source, size, target):  # type: ignore[no-untyped-def]
         is touched.
     """
     out, room = target, target + size - 1
-    anchor, pos = 0, 1
+    anchor, pos = 0, 1  # first byte not yet written, first byte looked at
     while pos + 64 <= size:
         same = _repeats(source + pos)
         begins = same & (same >> types.uint64(1))
         begins &= begins >> types.uint64(2)
         begins &= begins >> types.uint64(4)  # bits at which eight in a row begin
-        if begins == 0:
-            # The last seven again, where a run may begin. By a constant, and not by how many of them are repeats: so
-            # the processor need not wait for this word before it looks at the next.
-            pos += 64 - (_LEAST - 1)
-            continue
-        first = _trailing_zeros(begins)
-        start = pos + types.intp(first)
-        stop = start + types.intp(min(_trailing_zeros(~(same >> first)), types.uint64(64) - first))
-        if stop == pos + 64:
-            while stop + 64 <= size:
-                same = _repeats(source + stop)
-                if same != types.uint64(_ALL):
-                    stop += types.intp(_trailing_zeros(~same))
-                    break
-                stop += 64
-        stop = min(stop, size - _LAST_LITERALS)
-        if start > size - _LAST_MATCH:
-            break
-        literals, repeats = start - anchor, stop - start
-        if out + literals + literals // 255 + repeats // 255 + 8 > room:
-            return 0
-        out = _put_sequence(source + anchor, literals, repeats, out)
-        anchor = pos = stop
+        if anchor > pos:
+            begins &= types.uint64(_ALL) << types.uint64(anchor - pos)
+        while begins:
+            first = _trailing_zeros(begins)
+            start = pos + types.intp(first)
+            stop = start + types.intp(min(_trailing_zeros(~(same >> first)), types.uint64(64) - first))
+            if stop == pos + 64:
+                while stop + 64 <= size:
+                    more = _repeats(source + stop)
+                    if more != types.uint64(_ALL):
+                        stop += types.intp(_trailing_zeros(~more))
+                        break
+                    stop += 64
+            stop = min(stop, size - _LAST_LITERALS)
+            if start > size - _LAST_MATCH:
+                break
+            literals, repeats = start - anchor, stop - start
+            if out + literals + literals // 255 + repeats // 255 + 8 > room:
+                return 0
+            out = _put_sequence(source + anchor, literals, repeats, out)
+            anchor = stop
+            if stop >= pos + 64:
+                break
+            begins &= types.uint64(_ALL) << types.uint64(stop - pos)
+        # A run may begin in the last seven bytes. By a constant: the processor need not wait for this word's runs.
+        pos += 64 - (_LEAST - 1)
+        if anchor > pos:
+            pos = anchor
     literals = size - anchor
     if out + literals + literals // 255 + 2 > room:
         return 0
