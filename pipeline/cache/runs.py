@@ -112,8 +112,6 @@ def encode_runs(source, size, target):  # type: ignore[no-untyped-def]
         begins = same & (same >> types.uint64(1))
         begins &= begins >> types.uint64(2)
         begins &= begins >> types.uint64(4)  # bits at which eight in a row begin
-        if anchor > pos:
-            begins &= types.uint64(_ALL) << types.uint64(anchor - pos)
         while begins:
             first = _trailing_zeros(begins)
             start = pos + types.intp(first)
@@ -138,7 +136,7 @@ def encode_runs(source, size, target):  # type: ignore[no-untyped-def]
             begins &= types.uint64(_ALL) << types.uint64(stop - pos)
         # A run may begin in the last seven bytes. By a constant: the processor need not wait for this word's runs.
         pos += 64 - (_LEAST - 1)
-        if anchor > pos:
+        if anchor > pos:  # seldom: behind a long run
             pos = anchor
     literals = size - anchor
     if out + literals + literals // 255 + 2 > room:
