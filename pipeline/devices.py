@@ -63,12 +63,3 @@ def to_host(array: Any) -> NDArray[Any]:
 
         return np.ascontiguousarray(cupy.asnumpy(array))
     return np.ascontiguousarray(array)
-
-
-def concatenate(first: Any, second: Any) -> Any:
-    """Join two arrays of one kind along their first axis."""
-    if not is_cupy(first):
-        return np.concatenate((first, second))
-    import cupy
-
-    return cupy.concatenate((first, second))

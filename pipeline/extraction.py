@@ -67,6 +67,7 @@ class VideoExtraction:
         self.done = self.waits = False
         self.stage = self.reason = ""
         self._config = config
+        self._modalities = [get_modality(name) for name in config.modalities]
         self._device = device
         self._decoder = decoder
         self._note = note
@@ -112,13 +113,14 @@ class VideoExtraction:
             source = yield from self._open()
             with closing(source):
                 yield
-                streams = [ModalityStream(get_modality(name), config.step, out) for name in config.modalities]
+                streams = [ModalityStream(modality, config.step, out) for modality in self._modalities]
                 num_frames = 0
                 for chunk in source:
-                    num_frames += len(chunk.frames)
+                    num_new = len(chunk.times)
+                    num_frames += num_new
                     for stream in streams:
-                        stream.add(chunk.frames)
-                    self._meter.add(len(chunk.frames))
+                        stream.add(chunk)
+                    self._meter.add(num_new)
                     yield
                 for stream in streams:
                     stream.check(num_frames)
@@ -128,6 +130,7 @@ class VideoExtraction:
 
     def _open(self) -> Generator[None, None, FrameSource]:
         config = self._config
+        lead = max(modality.halo(config.step) for modality in self._modalities)
         if self._decoder == "dali":
             started, self._note = start_dali(
                 self.video.path,
@@ -135,6 +138,7 @@ class VideoExtraction:
                 fps=config.fps,
                 chunk_frames=config.chunk_frames,
                 device=self._device,
+                lead=lead,
             )
             if started is not None:
                 return started
@@ -148,6 +152,7 @@ class VideoExtraction:
             chunk_frames=config.chunk_frames,
             device=self._device,
             decoder="pyav",
+            lead=lead,
         )
         return source
 

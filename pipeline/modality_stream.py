@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from ..kernels._backend import is_cupy
 from .cache import DatasetSpec, VideoWriter
-from .devices import concatenate, to_host
+from .decode import FrameChunk
+from .devices import to_host
 from .errors import VideoError
 from .modalities import Modality
 
 
 class ModalityStream:
-    """Keeps the frames that the next chunk's first items reach back to.
+    """Computes and writes what a chunk's frames and its lead give.
 
     Parameters
     ----------
@@ -31,27 +32,19 @@ class ModalityStream:
         self._modality = modality
         self._step = step
         self._halo = modality.halo(step)
-        self._tail: Any = None
         self._out = out
         self._declared = False
 
-    def add(self, frames: Any) -> None:
-        """Compute and write the items of the next ``(T, H, W, 3)`` uint8 frames; they are the caller's again then."""
-        self._declare(frames.shape[1:3])
-        halo = self._halo
+    def add(self, chunk: FrameChunk) -> None:
+        """Compute and write the items of the next chunk; its frames are the caller's again then."""
+        assert chunk.lead >= min(self._halo, chunk.start), chunk
+        frames = chunk.frames[max(0, chunk.lead - self._halo) :]
+        if not self._declared:
+            self._declare(frames.shape[1:3])
         if is_cupy(frames):
-            if halo and self._tail is not None:
-                frames = concatenate(self._tail, frames)
             self._compute_on_device(frames)
-            recent = frames
         else:
-            if halo and self._tail is not None:  # few frames are copied here, not the whole chunk
-                self._compute(concatenate(self._tail, frames[:halo]))
             self._compute(frames)
-            # of a chunk shorter than the halo, older frames are still needed
-            recent = frames if self._tail is None or len(frames) >= halo else concatenate(self._tail, frames)
-        if halo:
-            self._tail = recent[-halo:].copy()
 
     def check(self, num_frames: int) -> None:
         """Raise ``VideoError`` if ``num_frames``, all that were added, were too few for a single item."""
@@ -85,14 +78,13 @@ class ModalityStream:
             self._out.write(self._modality.name, to_host(items))
 
     def _declare(self, size: tuple[int, int]) -> None:
-        if not self._declared:
-            self._out.add_dataset(
-                DatasetSpec(
-                    modality=self._modality.name,
-                    height=size[0],
-                    width=size[1],
-                    channels=self._modality.channels,
-                    dtype=self._modality.dtype,
-                )
+        self._out.add_dataset(
+            DatasetSpec(
+                modality=self._modality.name,
+                height=size[0],
+                width=size[1],
+                channels=self._modality.channels,
+                dtype=self._modality.dtype,
             )
-            self._declared = True
+        )
+        self._declared = True

@@ -40,7 +40,7 @@ def choose_decoder(decoder: str, device: str) -> tuple[str, str]:
 
 
 def open_frames(
-    path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str, decoder: str
+    path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str, decoder: str, lead: int = 0
 ) -> tuple[FrameSource, str]:
     """Open a video with the decoder that was asked for, or with PyAV if DALI cannot take it.
 
@@ -56,11 +56,13 @@ def open_frames(
     fps
         Frames per second to pick by timestamp; ``None`` takes every frame.
     chunk_frames
-        Frames a chunk holds at most.
+        New frames a chunk holds at most, the first one ``lead`` more.
     device
         ``cpu`` or ``cuda:N``: where the frames are to be, whoever decodes them.
     decoder
         ``auto``, ``dali`` or ``pyav``, as for ``choose_decoder``.
+    lead
+        Frames of the chunk before that the others begin with: see ``FrameChunk``.
 
     Returns
     -------
@@ -76,20 +78,20 @@ def open_frames(
     """
     chosen, note = choose_decoder(decoder, device)
     if chosen == "dali":
-        source, note = start_dali(path, size=size, fps=fps, chunk_frames=chunk_frames, device=device)
+        source, note = start_dali(path, size=size, fps=fps, chunk_frames=chunk_frames, device=device, lead=lead)
         if source is not None:
             return source, note
-    return _open_pyav(path, size=size, fps=fps, chunk_frames=chunk_frames, device=device), note
+    return _open_pyav(path, size=size, fps=fps, chunk_frames=chunk_frames, device=device, lead=lead), note
 
 
 def start_dali(
-    path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str
+    path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str, lead: int = 0
 ) -> tuple[FrameSource | None, str]:
     """Start decoding a video with DALI, on its threads.
 
     Parameters
     ----------
-    path, size, fps, chunk_frames, device
+    path, size, fps, chunk_frames, device, lead
         As for ``open_frames``.
 
     Returns
@@ -106,7 +108,9 @@ def start_dali(
         reason = refusal(scanned, device)
         if reason is not None:
             return None, reason
-        source = DaliSource(path, scanned, size=size, fps=fps, chunk_frames=chunk_frames, device=device, num_threads=1)
+        source = DaliSource(
+            path, scanned, size=size, fps=fps, chunk_frames=chunk_frames, device=device, num_threads=1, lead=lead
+        )
     except VideoError as error:
         return None, dali_note(error.reason)
     return source, ""
@@ -117,10 +121,12 @@ def dali_note(reason: str) -> str:
     return reason if reason.startswith("DALI") else f"DALI: {reason}"
 
 
-def _open_pyav(path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str) -> FrameSource:
+def _open_pyav(
+    path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, device: str, lead: int
+) -> FrameSource:
     from .pyav import open_pyav
 
-    source = open_pyav(path, size=size, fps=fps, chunk_frames=chunk_frames)
+    source = open_pyav(path, size=size, fps=fps, chunk_frames=chunk_frames, lead=lead)
     if device == "cpu":
         return source
     from .upload import UploadedSource

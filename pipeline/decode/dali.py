@@ -28,6 +28,7 @@ def open_dali(
     chunk_frames: int = 16,
     device: str = "cuda:0",
     num_threads: int = 1,
+    lead: int = 0,
     scanned: StreamScan | None = None,
 ) -> DaliSource:
     """Open a video for decoding with DALI.
@@ -41,11 +42,13 @@ def open_dali(
     fps
         Frames per second to pick by timestamp; ``None`` takes every frame.
     chunk_frames
-        Frames a chunk holds at most, and frames that DALI decodes at a time.
+        New frames a chunk holds at most, the first one ``lead`` more, and frames that DALI decodes at a time.
     device
         ``cpu`` or ``cuda:N``: where the frames are to be.
     num_threads
         CPU threads of the pipeline.
+    lead
+        Frames of the chunk before that the others begin with.
     scanned
         What ``demux.scan(path)`` returned, if it was called already.
 
@@ -71,7 +74,7 @@ def open_dali(
     if reason is not None:
         raise VideoError("decode", f"DALI does not take it: {reason}")
     source = DaliSource(
-        path, scanned, size=size, fps=fps, chunk_frames=chunk_frames, device=device, num_threads=num_threads
+        path, scanned, size=size, fps=fps, chunk_frames=chunk_frames, device=device, num_threads=num_threads, lead=lead
     )
     try:
         source.wait()
@@ -101,12 +104,14 @@ class DaliSource:
         chunk_frames: int,
         device: str,
         num_threads: int,
+        lead: int = 0,
     ) -> None:
         assert scanned.format is not None
         self.info = scanned.info
         self._scan = scanned
         self._device = device
         self._chunk_frames = chunk_frames
+        self._lead = lead
         shown = (self.info.height, self.info.width)
         self._size = size.resolve(*shown) if size is not None else shown
         self._part: Part | None = None
@@ -135,7 +140,7 @@ class DaliSource:
 
     def __iter__(self) -> Iterator[FrameChunk]:
         """Yield the chunks, once; ``VideoError`` if fewer frames come than there are packets."""
-        chunk = _Chunk(self._chunk_frames, self._size, self._device)
+        chunk = _Chunk(self._chunk_frames + self._lead, self._size, self._device)
         while self._part is not None:
             full: FrameChunk | None = None
             first, frames = self._position, self._window()
@@ -149,11 +154,11 @@ class DaliSource:
                     if full is not None:  # a low rate at a high `fps`: a window fills many chunks
                         yield full
                     full = chunk.finish(int(begin), self._times)
-                    chunk = _Chunk(self._chunk_frames, self._size, self._device)
+                    chunk = chunk.next(self._lead)
             self._advance(frames)
             if full is not None:  # only now, so that the next window is decoded while the receiver works
                 yield full
-        if chunk.count:
+        if chunk.count > chunk.lead:
             yield chunk.finish(len(self._indices), self._times)
 
     def _feed_next(self) -> Part | None:
@@ -222,7 +227,7 @@ class _Chunk:
         with on_device(device):
             self._frames = self._xp.empty((capacity, *size, 3), np.uint8)
         self._capacity = capacity
-        self.count = 0
+        self.count = self.lead = 0
 
     @property
     def room(self) -> int:
@@ -240,8 +245,17 @@ class _Chunk:
 
     def finish(self, end: int, times: NDArray[np.float64]) -> FrameChunk:
         """Return the chunk whose last output is number ``end - 1``."""
-        start = end - self.count
-        return FrameChunk(frames=self._frames[: self.count], start=start, times=times[start:end].copy())
+        start = end - (self.count - self.lead)
+        frames = self._frames[: self.count]
+        return FrameChunk(frames=frames, start=start, times=times[start:end].copy(), lead=self.lead)
+
+    def next(self, lead: int) -> _Chunk:
+        """Return the one after this, which is full: it begins with the last ``lead`` frames of this one."""
+        following = _Chunk(self._capacity, self._frames.shape[1:3], self._device)
+        with on_device(self._device):
+            following._frames[:lead] = self._frames[self._capacity - lead :]
+        following.count = following.lead = lead
+        return following
 
 
 def _sizes(shape: tuple[int, ...]) -> str:

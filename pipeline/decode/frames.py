@@ -35,24 +35,30 @@ class FrameChunk:
     Parameters
     ----------
     frames
-        ``(T, H, W, 3)`` uint8 RGB, NumPy or CuPy, C-contiguous, T >= 1. Valid until the next chunk is
-        asked for: a source may use its buffer again.
+        ``(lead + T, H, W, 3)`` uint8 RGB, NumPy or CuPy, C-contiguous, T >= 1: the last frames of the chunk before
+        once more, then T new ones. Valid until the next chunk is asked for: a source may use its buffer again.
     start
-        Index of the first frame among those delivered (after ``--fps`` picked some).
+        Index of the first new frame among those delivered (after ``--fps`` picked some).
     times
-        ``(T,)`` float64 presentation times in seconds.
+        ``(T,)`` float64 presentation times in seconds of the new frames.
+    lead
+        How many frames the chunk begins with that were in the one before: what motion is computed from lies side by
+        side. None in a video's first chunk, which is longer by as many, so that items fill stored chunks evenly.
     """
 
     frames: Any
     start: int
     times: NDArray[np.float64]
+    lead: int = 0
 
     def __post_init__(self) -> None:
         shape = self.frames.shape
-        if len(shape) != 4 or shape[0] < 1 or shape[3] != 3 or self.frames.dtype != np.uint8:
+        if len(shape) != 4 or shape[3] != 3 or self.frames.dtype != np.uint8:
             raise ValueError(f"frames must be (T, H, W, 3) uint8, got {shape} {self.frames.dtype}")
-        if self.times.shape != (shape[0],):
-            raise ValueError(f"{shape[0]} frames need as many times, got {self.times.shape}")
+        if not 0 <= self.lead < shape[0]:
+            raise ValueError(f"a chunk must hold a new frame, got {shape[0]} frames after a lead of {self.lead}")
+        if self.times.shape != (shape[0] - self.lead,):
+            raise ValueError(f"{shape[0] - self.lead} new frames need as many times, got {self.times.shape}")
 
 
 class FrameSource(Protocol):

@@ -24,7 +24,9 @@ from .sampling import TimeRepair, pick
 from .size import FrameSize
 
 
-def open_pyav(path: str | Path, *, size: FrameSize, fps: Fraction | None = None, chunk_frames: int = 8) -> PyavSource:
+def open_pyav(
+    path: str | Path, *, size: FrameSize, fps: Fraction | None = None, chunk_frames: int = 8, lead: int = 0
+) -> PyavSource:
     """Open a video for decoding on the CPU.
 
     Parameters
@@ -36,7 +38,9 @@ def open_pyav(path: str | Path, *, size: FrameSize, fps: Fraction | None = None,
     fps
         Frames per second to pick by timestamp; ``None`` takes every frame.
     chunk_frames
-        Frames a chunk holds at most.
+        New frames a chunk holds at most, the first one ``lead`` more.
+    lead
+        Frames of the chunk before that the others begin with.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def open_pyav(path: str | Path, *, size: FrameSize, fps: Fraction | None = None,
     VideoError
         If there is nothing to decode: not a video, cut short, no picture in it.
     """
-    return PyavSource(Path(path), size=size, fps=fps, chunk_frames=chunk_frames)
+    return PyavSource(Path(path), size=size, fps=fps, chunk_frames=chunk_frames, lead=lead)
 
 
 class PyavSource:
@@ -56,7 +60,7 @@ class PyavSource:
 
     decoder = "pyav"
 
-    def __init__(self, path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int) -> None:
+    def __init__(self, path: Path, *, size: FrameSize, fps: Fraction | None, chunk_frames: int, lead: int) -> None:
         self._path = path
         self._container, self._stream = open_video(path)
         try:
@@ -84,6 +88,7 @@ class PyavSource:
             self._fps = fps
             self._mpeg1_siting = self.info.codec in CENTRED_CHROMA
             self._chunk_frames = chunk_frames
+            self._lead = lead
             self._converters: dict[tuple[int, int, YuvFormat], FrameConverter] = {}
         except BaseException:
             self._container.close()
@@ -94,24 +99,27 @@ class PyavSource:
 
     def __iter__(self) -> Iterator[FrameChunk]:
         """Yield chunks until the end; ``VideoError`` if the video is damaged before it."""
-        start = count = 0
+        lead, capacity = self._lead, self._lead + self._chunk_frames
         # One buffer for all chunks: it stays in the cache, and leaves the decoder's pictures there too.
-        frames = np.empty((self._chunk_frames, *self._size, 3), np.uint8)
-        times = np.empty(self._chunk_frames)
-        last = frames[0]
+        frames = np.empty((capacity, *self._size, 3), np.uint8)
+        slots = list(frames)
+        times: list[float] = []
+        start = held = count = 0
         for picture, time in self._picked():
-            if picture is None:  # shown once more
-                frames[count] = last
+            if picture is None:  # shown once more; with no lead, the buffer's last is still the one before its first
+                slots[count][:] = slots[count - 1]
             else:
-                self._convert(picture, frames[count])
-            times[count] = time
-            last = frames[count]
+                self._convert(picture, slots[count])
+            times.append(time)
             count += 1
-            if count == self._chunk_frames:
-                yield FrameChunk(frames=frames, start=start, times=times)
-                start, count = start + count, 0
-        if count:
-            yield FrameChunk(frames=frames[:count], start=start, times=times[:count])
+            if count == capacity:
+                yield FrameChunk(frames=frames, start=start, times=np.array(times), lead=held)
+                start += len(times)
+                times.clear()
+                frames[:lead] = frames[capacity - lead :]
+                held = count = lead
+        if times:
+            yield FrameChunk(frames=frames[:count], start=start, times=np.array(times), lead=held)
 
     def _picked(self) -> Iterator[tuple[Any, float]]:
         """Yield ``(picture, time)``; ``(None, time)`` shows the picture before once more."""

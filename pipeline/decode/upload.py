@@ -32,7 +32,7 @@ class UploadedSource:
         for chunk in self._source:
             with on_device(self._device):
                 frames = cupy.asarray(chunk.frames)  # has read its source on return, so that may be used again
-            yield FrameChunk(frames=frames, start=chunk.start, times=chunk.times)
+            yield FrameChunk(frames=frames, start=chunk.start, times=chunk.times, lead=chunk.lead)
 
     def close(self) -> None:
         self._source.close()

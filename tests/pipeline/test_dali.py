@@ -163,6 +163,22 @@ def test_chunks(tmp_path: Path, device: str, name: str, codec: dict, num_frames:
 
 
 @pytest.mark.parametrize(("device", "name", "codec"), DEVICES)
+@pytest.mark.parametrize(("chunk_frames", "lead"), [(7, 1), (3, 5), (8, 40)])
+def test_a_chunk_begins_with_frames_of_the_one_before(
+    tmp_path: Path, device: str, name: str, codec: dict, chunk_frames: int, lead: int
+) -> None:
+    path = write_clip(tmp_path / name, size=LARGE, num_frames=33, **codec)
+    whole, times, _ = decode(path, on(device))
+    _, new_times, chunks = decode(path, on(device), chunk_frames=chunk_frames, lead=lead)
+    np.testing.assert_array_equal(new_times, times)
+    assert [chunk.lead for chunk in chunks] == [0] + [lead] * (len(chunks) - 1)
+    for chunk in chunks:
+        end = chunk.start + len(chunk.times)
+        assert len(chunk.times) == chunk_frames + lead - chunk.lead or end == 33
+        np.testing.assert_array_equal(to_host(chunk.frames), whole[chunk.start - chunk.lead : end])
+
+
+@pytest.mark.parametrize(("device", "name", "codec"), DEVICES)
 def test_long_videos_in_parts(
     tmp_path: Path, device: str, name: str, codec: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:

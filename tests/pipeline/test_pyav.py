@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from media import moving_texture, write_clip, write_packed_avi
 from pyav_frames import CLOSE, chunks_of, difference, frames_of, native_size
 from reference_decoder import decode, filtered
+from vidprep.pipeline.decode import FrameSize
+from vidprep.pipeline.decode.pyav import open_pyav
 
 NO_SLICES = {"level": "1"}  # FFV1 cannot cut a tiny picture into slices
 
@@ -115,6 +118,31 @@ def test_chunks_change_nothing(chunk_frames: int, fps: int | None, small_clip: P
     np.testing.assert_array_equal(their_times, times)
     assert set(counts[:-1]) <= {chunk_frames}
     assert 1 <= counts[-1] <= chunk_frames
+
+
+@pytest.mark.parametrize(("chunk_frames", "lead"), [(1, 1), (8, 1), (4, 4), (3, 7), (8, 40)])
+@pytest.mark.parametrize("fps", [None, 10, 40])
+def test_a_chunk_begins_with_frames_of_the_one_before(
+    chunk_frames: int, lead: int, fps: int | None, small_clip: Path
+) -> None:
+    whole, times, _ = chunks_of(small_clip, size=(17, 23), fps=fps, chunk_frames=1000)
+    source = open_pyav(
+        small_clip,
+        size=FrameSize(height=17, width=23),
+        fps=None if fps is None else Fraction(fps),
+        chunk_frames=chunk_frames,
+        lead=lead,
+    )
+    end = 0
+    with closing(source):
+        for chunk in source:
+            assert chunk.start == end
+            assert chunk.lead == (lead if end else 0)
+            end += len(chunk.times)
+            assert len(chunk.times) == chunk_frames + lead - chunk.lead or end == len(whole)
+            np.testing.assert_array_equal(chunk.frames, whole[chunk.start - chunk.lead : end])
+            np.testing.assert_array_equal(chunk.times, times[chunk.start : end])
+    assert end == len(whole)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (5, 3), (1, 64), (49, 65), (7, 2)])
