@@ -6,11 +6,16 @@ Tao, Wang, Yamasaki, "Rethinking Motion Representation: Residual Frames with 3D 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ._backend import common_backend
+
+_BYTES, _FLOATS, _SIGNED_BYTES = np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.int16)
+_SIGNED = {_BYTES: _SIGNED_BYTES, _FLOATS: _FLOATS}  # from the type of frames to that of signed differences
 
 
 def residual(frames: Any, step: int = 1, signed: bool = False, *, out: Any = None) -> Any:
@@ -39,24 +44,28 @@ def residual(frames: Any, step: int = 1, signed: bool = False, *, out: Any = Non
         If the shape is not ``(T, H, W, C)``, ``step`` is not a positive integer, or T <= step.
     """
     backend = common_backend(frames=frames)
-    if frames.dtype not in (np.uint8, np.float32):
-        raise TypeError(f"frames must be uint8 or float32, got {frames.dtype}")
-    if frames.ndim != 4:
-        raise ValueError(f"frames must be (T, H, W, C), got shape {tuple(frames.shape)}")
+    sample, shape = frames.dtype, frames.shape
+    if sample not in _SIGNED:
+        raise TypeError(f"frames must be uint8 or float32, got {sample}")
+    if len(shape) != 4:
+        raise ValueError(f"frames must be (T, H, W, C), got shape {tuple(shape)}")
     if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 1:
         raise ValueError(f"step must be a positive integer, got {step!r}")
-    if frames.shape[0] <= step:
-        raise ValueError(f"a residual with step {step} needs at least {step + 1} frames, got {frames.shape[0]}")
-    shape = (frames.shape[0] - int(step), *frames.shape[1:])
-    dtype = np.int16 if signed and frames.dtype == np.uint8 else frames.dtype
-    if out is not None and (
-        type(out) is not type(frames) or out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous
-    ):
-        raise ValueError(f"out must be a C-contiguous {shape} {np.dtype(dtype)} array like frames")
+    if shape[0] <= step:
+        raise ValueError(f"a residual with step {step} needs at least {step + 1} frames, got {shape[0]}")
+    if out is not None:
+        expected, dtype = (shape[0] - int(step), *shape[1:]), _SIGNED[sample] if signed else sample
+        if type(out) is not type(frames) or out.shape != expected or out.dtype != dtype or not out.flags.c_contiguous:
+            raise ValueError(f"out must be a C-contiguous {expected} {dtype} array like frames")
+    return _implementation(backend)(frames, int(step), signed, out)
+
+
+@cache
+def _implementation(backend: str) -> Callable[[Any, int, bool, Any], Any]:
     if backend == "cuda":
         from .cuda.residual import residual_cuda
 
-        return residual_cuda(frames, int(step), signed, out)
+        return residual_cuda
     from .cpu.residual import residual_cpu
 
-    return residual_cpu(frames, int(step), signed, out)
+    return residual_cpu

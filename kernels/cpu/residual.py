@@ -11,43 +11,50 @@ from numpy.typing import NDArray
 
 def residual_cpu(frames: NDArray[Any], step: int, signed: bool, out: NDArray[Any] | None) -> NDArray[Any]:
     """See ``vidprep.kernels.residual``; arguments are already checked."""
-    frames = np.ascontiguousarray(frames)
-    shape = (frames.shape[0] - step, *frames.shape[1:])
+    if not frames.flags.c_contiguous:
+        frames = np.ascontiguousarray(frames)
+    of_bytes = frames.itemsize == 1
     if out is None:
-        out = np.empty(shape, np.int16 if signed and frames.dtype == np.uint8 else frames.dtype)
-    flat, shift = frames.reshape(-1), step * int(np.prod(shape[1:], dtype=np.int64))
-    if frames.dtype == np.uint8:
+        out = np.empty((len(frames) - step, *frames.shape[1:]), np.int16 if signed and of_bytes else frames.dtype)
+    if of_bytes:
         kernel = _signed_bytes if signed else _absolute_bytes
     else:
         kernel = _signed_floats if signed else _absolute_floats
-    kernel(flat, shift, out.reshape(-1))
+    kernel(frames, out)
     return out
 
 
 @njit(nogil=True, cache=True)
-def _absolute_bytes(frames, shift, out):  # type: ignore[no-untyped-def]
-    earlier, later = frames[: out.size], frames[shift : shift + out.size]
-    for i in range(out.size):
+def _pairs(frames, out):  # type: ignore[no-untyped-def]
+    """Everything in one dimension: earlier samples, later ones, results."""
+    samples, results = frames.reshape(-1), out.reshape(-1)
+    return samples[: results.size], samples[samples.size - results.size :], results
+
+
+@njit(nogil=True, cache=True)
+def _absolute_bytes(frames, out):  # type: ignore[no-untyped-def]
+    earlier, later, results = _pairs(frames, out)
+    for i in range(results.size):
         a, b = earlier[i], later[i]
-        out[i] = max(a, b) - min(a, b)  # stays in bytes: 32 or 64 lanes at a time
+        results[i] = max(a, b) - min(a, b)  # stays in bytes: 32 or 64 lanes at a time
 
 
 @njit(nogil=True, cache=True)
-def _signed_bytes(frames, shift, out):  # type: ignore[no-untyped-def]
-    earlier, later = frames[: out.size], frames[shift : shift + out.size]
-    for i in range(out.size):
-        out[i] = np.int16(later[i]) - np.int16(earlier[i])
+def _signed_bytes(frames, out):  # type: ignore[no-untyped-def]
+    earlier, later, results = _pairs(frames, out)
+    for i in range(results.size):
+        results[i] = np.int16(later[i]) - np.int16(earlier[i])
 
 
 @njit(nogil=True, cache=True)
-def _absolute_floats(frames, shift, out):  # type: ignore[no-untyped-def]
-    earlier, later = frames[: out.size], frames[shift : shift + out.size]
-    for i in range(out.size):
-        out[i] = abs(later[i] - earlier[i])
+def _absolute_floats(frames, out):  # type: ignore[no-untyped-def]
+    earlier, later, results = _pairs(frames, out)
+    for i in range(results.size):
+        results[i] = abs(later[i] - earlier[i])
 
 
 @njit(nogil=True, cache=True)
-def _signed_floats(frames, shift, out):  # type: ignore[no-untyped-def]
-    earlier, later = frames[: out.size], frames[shift : shift + out.size]
-    for i in range(out.size):
-        out[i] = later[i] - earlier[i]
+def _signed_floats(frames, out):  # type: ignore[no-untyped-def]
+    earlier, later, results = _pairs(frames, out)
+    for i in range(results.size):
+        results[i] = later[i] - earlier[i]
