@@ -78,8 +78,9 @@ def plane_addresses(frame: Any, fmt: YuvFormat) -> tuple[tuple[int, int], tuple[
     lives.
     """
     stored = frame.planes
+    first = stored[0].buffer_ptr, stored[0].line_size
     if fmt.matrix == "gray":
-        y = (stored[0].buffer_ptr, stored[0].line_size)
-        return y, y, y
-    first, second, third = ((plane.buffer_ptr, plane.line_size) for plane in stored[:3])
+        return first, first, first
+    second = stored[1].buffer_ptr, stored[1].line_size
+    third = stored[2].buffer_ptr, stored[2].line_size
     return (third, first, second) if fmt.matrix == "rgb" else (first, second, third)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -68,11 +69,8 @@ class PyavSource:
             if lacking:
                 raise VideoError("open", f"the file is cut short: its own structure says {lacking:,} more bytes follow")
             context = self._stream.codec_context
-            self._num_packets = self._num_pictures = 0
             self._pictures = self._decode()
-            self._first = next(self._pictures, None)
-            if self._first is None:
-                raise VideoError("decode", f"no frame could be decoded from {self._num_packets} packets")
+            self._first = next(self._pictures)
             rotation = clockwise_rotation(self._first)
             stored = (self._first.height, self._first.width)
             height, width = stored[::-1] if rotation in (90, 270) else stored
@@ -85,11 +83,13 @@ class PyavSource:
                 rotation=rotation,
             )
             self._size = size.resolve(height, width)
+            upside = self._size[::-1] if rotation in (90, 270) else self._size
+            self._upside = np.empty((*upside, 3), np.uint8)  # a frame as it is stored, before it is turned
             self._fps = fps
             self._mpeg1_siting = self.info.codec in CENTRED_CHROMA
             self._chunk_frames = chunk_frames
             self._lead = lead
-            self._converters: dict[tuple[int, int, YuvFormat], FrameConverter] = {}
+            self._readings: dict[tuple[Any, ...], _Reading] = {}
         except BaseException:
             self._container.close()
             raise
@@ -139,51 +139,67 @@ class PyavSource:
         FFmpeg marks pictures of H.264, MPEG-4 and MPEG-1/2 that it had to conceal damage in, and nothing in HEVC, VP8
         and VP9. Before the first key frame, marks are no sign of damage: the stream begins in the middle.
         """
-        num_shown = 0
+        num_packets = num_shown = num_pictures = 0
         first_pts: int | None = None
         recovered = False
         try:
             for packet in self._container.demux(self._stream):
-                self._num_packets += packet.size > 0
-                num_shown += packet.size > 0 and not packet.is_discard
+                if packet.size:
+                    num_packets += 1
+                    num_shown += not packet.is_discard
                 if packet.is_corrupt:
-                    raise VideoError("decode", f"packet {self._num_packets} is incomplete: the file is damaged")
+                    raise VideoError("decode", f"packet {num_packets} is incomplete: the file is damaged")
                 for picture in packet.decode():
                     recovered = recovered or picture.key_frame
                     if picture.is_corrupt and recovered:
-                        raise VideoError("decode", f"frame {self._num_pictures} is damaged: FFmpeg had to guess at it")
-                    if self._num_pictures == 0:
+                        raise VideoError("decode", f"frame {num_pictures} is damaged: FFmpeg had to guess at it")
+                    if num_pictures == 0:
                         first_pts = picture.pts
-                    self._num_pictures += 1
+                    num_pictures += 1
                     yield picture
         except av.FFmpegError as error:
             raise VideoError(
-                "decode", f"damaged after {self._num_pictures} frames, at packet {self._num_packets}: {words(error)}"
+                "decode", f"damaged after {num_pictures} frames, at packet {num_packets}: {words(error)}"
             ) from error
-        if 0 < self._num_pictures < num_shown:
-            missing = missing_frames(self._path, num_frames=self._num_pictures, first_pts=first_pts)
+        if num_pictures == 0:
+            raise VideoError("decode", f"no frame could be decoded from {num_packets} packets")
+        if num_pictures < num_shown:
+            missing = missing_frames(self._path, num_frames=num_pictures, first_pts=first_pts)
             if missing:
                 raise VideoError(
-                    "decode",
-                    f"damaged: {self._num_pictures} frames could be decoded of {self._num_pictures + missing} in it",
+                    "decode", f"damaged: {num_pictures} frames could be decoded of {num_pictures + missing} in it"
                 )
 
     def _convert(self, picture: Any, out: NDArray[np.uint8]) -> None:
         """Convert a picture to an RGB frame, upright."""
+        # whatever decides how a picture is to be read; a stream may change any of it on the way
+        kind = (picture.format.name, picture.height, picture.width, picture.colorspace, picture.color_range)
+        reading = self._readings.get(kind)
+        if reading is None:
+            reading = self._readings[kind] = self._reading(picture)
+        if not reading.planar:
+            picture = to_planar(picture)
+        if self.info.rotation:
+            reading.convert(*plane_addresses(picture, reading.fmt), self._upside)
+            out[:] = np.rot90(self._upside, -self.info.rotation // 90)
+        else:
+            reading.convert(*plane_addresses(picture, reading.fmt), out)
+
+    def _reading(self, picture: Any) -> _Reading:
         fmt = planar_format(picture.format.name, picture.colorspace, picture.color_range, self._mpeg1_siting)
+        planar = fmt is not None
         if fmt is None:
             picture = to_planar(picture)
             fmt = planar_format(picture.format.name, picture.colorspace, picture.color_range, self._mpeg1_siting)
             assert fmt is not None, picture.format.name
-        key = (picture.height, picture.width, fmt)
-        converter = self._converters.get(key)
-        if converter is None:  # also when a stream changes its size on the way
-            height, width = self._size
-            size = (width, height) if self.info.rotation in (90, 270) else (height, width)
-            converter = self._converters[key] = FrameConverter((picture.height, picture.width), size, fmt)
-            self._upside = np.empty((*size, 3), np.uint8)
-        if self.info.rotation:
-            converter(*plane_addresses(picture, fmt), self._upside)
-            out[:] = np.rot90(self._upside, -self.info.rotation // 90)
-        else:
-            converter(*plane_addresses(picture, fmt), out)
+        convert = FrameConverter((picture.height, picture.width), self._upside.shape[:2], fmt)
+        return _Reading(planar=planar, fmt=fmt, convert=convert)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """How pictures of one kind become frames."""
+
+    planar: bool  # as they are, without swscale's help
+    fmt: YuvFormat
+    convert: FrameConverter

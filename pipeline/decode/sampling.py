@@ -44,12 +44,16 @@ class TimeRepair:
 
     def __call__(self, time: float | None) -> float:
         """Return the time, in seconds, that the next frame has."""
-        if self._last is None:
+        last = self._last
+        if last is not None and time is not None and self._offset == 0 and 0 < time - last <= _LONGEST_GAP:
+            self._last = time  # as nearly always
+            return time
+        if last is None:
             self._last = time if time is not None and math.isfinite(time) else 0.0
             return self._last
-        repaired = self._last + self.period
+        repaired = last + self.period
         if time is not None and math.isfinite(time):
-            believable = [t for t in (time, time + self._offset) if 0 < t - self._last <= _LONGEST_GAP]
+            believable = [t for t in (time, time + self._offset) if 0 < t - last <= _LONGEST_GAP]
             if believable:  # the nearer one: the time itself again after a single bad one, or the shifted clock
                 repaired = min(believable)
             self._offset = repaired - time
