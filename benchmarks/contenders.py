@@ -80,7 +80,8 @@ def vidprep(videos: Sequence[Path], out: Path) -> int:
     found = tuple(Video(id=f"{i:05d}{video.suffix}", path=video) for i, video in enumerate(videos))
     # As many videos a shard as the command would put into it, which has the other worker's too.
     for plan in plan_shards(found, default_shard_videos(2 * len(found))):
-        build_shard(ShardTask(plan=plan, config=ExtractConfig(), cache=out, decoder="pyav"), "cpu", report)
+        # No thread to compress: with a worker on every core the command has none.
+        build_shard(ShardTask(plan=plan, config=ExtractConfig(), cache=out, decoder="pyav", threads=0), "cpu", report)
     return num_frames
 
 
