@@ -122,9 +122,9 @@ class ChunkStream:
     def _submit(self) -> None:
         slot = self._slots[self._current]
         if self._executor is None:
-            self._encode(_as_bytes(slot.raw))
+            self._encode(slot.octets)
         else:
-            slot.pending = self._executor.submit(slot.encode, _as_bytes(slot.raw))
+            slot.pending = self._executor.submit(slot.encode, slot.octets)
         self._filled = 0
         self._advance()
 
@@ -162,6 +162,7 @@ class _Slot:
 
     def __init__(self, spec: DatasetSpec, chunk_frames: int, codec: Codec) -> None:
         self.raw = np.empty((chunk_frames, *spec.frame_shape), spec.numpy_dtype)
+        self.octets = _as_bytes(self.raw)
         self.pending: Future[tuple[Buffer, int]] | None = None
         self._codec = codec
         self._encoded = np.empty(codec.bound(self.raw.nbytes), np.uint8)

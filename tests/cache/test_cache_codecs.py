@@ -180,3 +180,5 @@ def test_unknown_codec_names_those_that_exist() -> None:
 def test_checksum_is_xxh64(data: bytes) -> None:
     assert xxh64(data) == xxhash.xxh64_intdigest(data)
     assert xxh64(np.frombuffer(data, np.uint8)) == xxhash.xxh64_intdigest(data)
+    assert xxh64(np.frombuffer(data, np.uint8).copy()) == xxhash.xxh64_intdigest(data)
+    assert xxh64(bytearray(data)) == xxhash.xxh64_intdigest(data)
