@@ -61,10 +61,12 @@ class FrameConverter:
 
     def __init__(self, luma_shape: tuple[int, int], size: tuple[int, int], fmt: YuvFormat) -> None:
         axes = plane_tables(luma_shape, size, fmt)
-        self._starts = np.concatenate([axis.starts for axis in axes])
-        self._weights = np.concatenate([axis.weights.ravel() for axis in axes])
         colours = colour_table(fmt)
-        self._colours = (colours.shifts, colours.offsets, colours.coefficients.ravel(), colours.biases)
+        self._tables = np.concatenate(
+            [colours.shifts, colours.offsets, colours.coefficients.ravel(), colours.biases]
+            + [axis.starts for axis in axes]
+            + [axis.weights.ravel() for axis in axes]
+        )
         span = _round_up(luma_shape[1], 8)
         line = _round_up(size[1] * 3, 16)
         self._words = np.zeros((2 * span + 3 * size[1]) * LANES, np.uint16)
@@ -85,10 +87,7 @@ class FrameConverter:
         out
             C-contiguous ``(H, W, 3)`` uint8.
         """
-        _convert(
-            *y, *u, *v, out, self._sample, self._numbers, self._starts, self._weights, self._colours, self._words,
-            self._bytes,
-        )  # fmt: skip
+        _convert(*y, *u, *v, out, self._sample, self._numbers, self._tables, self._words, self._bytes)
 
 
 def _round_up(value: int, multiple: int) -> int:
@@ -139,12 +138,14 @@ def _filter_columns(columns, starts, weights, taps, plane):  # type: ignore[no-u
 
 @njit(nogil=True, cache=True)
 def _convert(  # type: ignore[no-untyped-def]
-    y, y_stride, u, u_stride, v, v_stride, out, sample, numbers, all_starts, all_weights, colours, words, octets
+    y, y_stride, u, u_stride, v, v_stride, out, sample, numbers, tables, words, octets
 ):
     luma_width, chroma_width, luma_height, chroma_height = numbers[0], numbers[1], numbers[2], numbers[3]
     left, span, line = numbers[8], numbers[9], numbers[10]
     out_h, out_w = out.shape[0], out.shape[1]
     flat = out.reshape(-1)
+    shifts, offsets, coefficients, biases = tables[:3], tables[3:6], tables[6:15], tables[15:18]
+    all_starts, all_weights = tables[18:], tables[18 + 2 * (out_h + out_w) :]
     rows, columns = words[: span * LANES], words[span * LANES : 2 * span * LANES]
     planes = words[2 * span * LANES :]
     rgb, lines = octets[: line * LANES], octets[line * LANES :]
@@ -171,7 +172,6 @@ def _convert(  # type: ignore[no-untyped-def]
                 horizontal_taps,
                 planes[p * out_w * LANES :],
             )
-        shifts, offsets, coefficients, biases = colours
         for x in range(out_w):
             mix_lanes(
                 planes, x * LANES, out_w * LANES, shifts, offsets, coefficients, biases, RGB_BITS, rgb, 3 * x * LANES
