@@ -24,10 +24,9 @@ def xxh64(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> int:
     """
     array = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
     assert array.flags.c_contiguous
-    if array.flags.writeable:  # the same in fewer steps, for the chunks of a video that is being written
-        address = ctypes.addressof(_Nothing.from_buffer(array.data))
-    else:
-        address = array.ctypes.data
+    # the first way has fewer steps, for the chunks of a video that is being written
+    writeable = array.flags.writeable
+    address = ctypes.addressof(_Nothing.from_buffer(array.data)) if writeable else array.ctypes.data
     return _xxh64()(address, array.nbytes, 0)
 
 
