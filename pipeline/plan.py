@@ -10,7 +10,7 @@ from .cache import PlannedVideo
 from .videos import Video
 
 _MOST_PER_SHARD = 32
-_FEWEST_SHARDS = 64
+_FEWEST_SHARDS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +50,10 @@ def _file_size(path: Path) -> int:
 def default_shard_videos(num_videos: int) -> int:
     """Return how many videos a shard holds unless the user says: few for few videos, so that all workers get some.
 
-    One up to 127 videos, then such that there are 64 shards or more, 32 at most: a shard is what a killed run has to
-    do again, and about 200 MB of residual frames for clips of 7 seconds. Beside its videos a shard costs some 4 ms of
-    processor time, 1 in 25 of such a clip's: less than workers would lose by waiting for the last of few large shards.
+    One up to 63 videos, then such that there are 32 shards or more, 32 videos at most: a shard is what a killed run has
+    to do again, and about 200 MB of residual frames for clips of 7 seconds. Beside its videos a shard costs some 4 ms
+    of processor time and a wait for the disk, 1 in 20 of such a clip's time: fewer shards of more videos would save
+    less than workers lose by waiting for the last one.
     """
     return min(_MOST_PER_SHARD, max(1, num_videos // _FEWEST_SHARDS))
 

@@ -24,7 +24,7 @@ def test_every_video_is_in_one_shard_in_order(count: int, per_shard: int | None)
 
 
 @pytest.mark.parametrize(
-    ("num_videos", "expected"), [(1, 1), (127, 1), (128, 2), (1000, 15), (2048, 32), (13_320, 32), (1_000_000, 32)]
+    ("num_videos", "expected"), [(1, 1), (63, 1), (64, 2), (1000, 31), (1024, 32), (13_320, 32), (1_000_000, 32)]
 )
 def test_small_sets_are_spread_over_many_shards(num_videos: int, expected: int) -> None:
     assert default_shard_videos(num_videos) == expected
