@@ -77,10 +77,6 @@ def asnumpy(array: ndarray) -> np.ndarray:
     return array.get()
 
 
-def concatenate(arrays: Any) -> ndarray:
-    return np.concatenate(arrays).view(ndarray)
-
-
 class RawModule:
     def __init__(self, *, code: str, options: tuple[str, ...], backend: str) -> None:
         assert options == ("--std=c++17",)
@@ -100,7 +96,7 @@ def _module() -> ModuleType:
     cuda = ModuleType("cupy.cuda")
     for name, value in (("Device", Device), ("Stream", Stream), ("get_current_stream", Stream)):
         setattr(cuda, name, value)
-    for value in (ndarray, asarray, ascontiguousarray, asnumpy, concatenate, empty, zeros, RawModule):
+    for value in (ndarray, asarray, ascontiguousarray, asnumpy, empty, zeros, RawModule):
         setattr(cupy, value.__name__, value)
     cupy.cuda = cuda  # type: ignore[attr-defined]
     return cupy
