@@ -13,7 +13,7 @@ import numpy as np
 from numba import carray, njit
 from numpy.typing import NDArray
 
-from ..yuv import (
+from ..yuv_tables import (
     NARROW_TAPS,
     RGB_BITS,
     SAMPLE_BITS,

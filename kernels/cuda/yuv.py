@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..yuv import SAMPLE_BITS, ResampleTable, YuvFormat, colour_table, plane_tables
+from ..yuv_tables import SAMPLE_BITS, ResampleTable, YuvFormat, colour_table, plane_tables
 from .loader import load, require_cupy, upload
 
 _WARPS = 4  # of a block, as in yuv.cu

@@ -22,7 +22,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels.yuv import YuvFormat, colour_matrix
+from ...kernels.yuv_tables import YuvFormat, colour_matrix
 from .demux import StreamScan
 
 _CODECS = {"cpu": ("vp8", "vp9", "mjpeg"), "cuda": ("h264", "hevc", "mpeg4", "vp8", "vp9")}

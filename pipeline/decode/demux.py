@@ -11,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels.yuv import YuvFormat
+from ...kernels.yuv_tables import YuvFormat
 from ..errors import VideoError
 from .container import CENTRED_CHROMA, clockwise_rotation, open_video, words
 from .cut_short import missing_bytes

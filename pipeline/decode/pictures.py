@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from ...kernels.yuv import YuvFormat
+from ...kernels.yuv_tables import YuvFormat
 
 # FFmpeg's AVCOL_SPC_*, by number. Unspecified (2) is BT.601, as in FFmpeg, OpenCV and decord.
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}

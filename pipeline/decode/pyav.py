@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels.cpu.yuv import FrameConverter
-from ...kernels.yuv import YuvFormat
+from ...kernels.yuv_tables import YuvFormat
 from ..errors import VideoError
 from .container import CENTRED_CHROMA, clockwise_rotation, open_video, words
 from .cut_short import missing_bytes

@@ -13,7 +13,7 @@ from executors import Run
 from references import yuv_to_rgb_reference
 from tolerances import assert_matches_reference
 from vidprep.kernels import YuvFormat, yuv_to_rgb
-from vidprep.kernels.yuv import MATRICES, chroma_shape
+from vidprep.kernels.yuv_tables import MATRICES, chroma_shape
 
 Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
 GRAY = YuvFormat(matrix="gray", full_range=True, chroma_shift=(0, 0))

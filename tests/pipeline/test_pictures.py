@@ -8,7 +8,7 @@ import pytest
 
 from media import moving_texture
 from vidprep.kernels.cpu.yuv import FrameConverter
-from vidprep.kernels.yuv import YuvFormat
+from vidprep.kernels.yuv_tables import YuvFormat
 from vidprep.pipeline.decode.pictures import planar_format, plane_addresses, to_planar
 
 UNSPECIFIED, LIMITED, FULL = 0, 1, 2
