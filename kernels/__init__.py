@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from .cost_volume import cost_volume
+from .displacement import displacement
 from .residual import residual
-from .yuv import YuvFormat, yuv_to_rgb
+from .yuv import yuv_to_rgb
+from .yuv_tables import YuvFormat
 
-__all__ = ["YuvFormat", "residual", "yuv_to_rgb"]
+__all__ = ["YuvFormat", "cost_volume", "displacement", "residual", "yuv_to_rgb"]

@@ -1,0 +1,67 @@
+"""Cost volume on the CPU: dot products in registers, then one transpose from vectors of pixels to pixels of values."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ._matching import Piece, buffer, enter_group, flat, layout, match_row, run_pieces
+from ._matching_simd import LANES, MAX_ROWS, PIXELS, fetch_to_write, interleave
+
+
+def cost_volume_cpu(
+    features0: NDArray[np.float32],
+    features1: NDArray[np.float32],
+    radius: tuple[int, int],
+    out: NDArray[np.float32] | None,
+) -> NDArray[np.float32]:
+    """See ``vidprep.kernels.cost_volume``; arguments are already checked."""
+    shape = features0.shape
+    rows, columns = 2 * radius[0] + 1, 2 * radius[1] + 1
+    if out is None:
+        out = np.empty((*shape[:3], rows, columns), np.float32)
+    samples0, samples1, values = flat(features0), flat(features1), out.reshape(-1)
+
+    def work(piece: Piece) -> int:
+        floats = buffer(layout(piece, radius, shape[3])[3] + MAX_ROWS * rows * columns * LANES)
+        return int(_piece(samples0, samples1, shape, piece, radius, floats, values))
+
+    run_pieces(work, shape, radius)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _piece(samples0, samples1, shape, bounds, radius, floats, out):  # type: ignore[no-untyped-def]
+    image, x0, x1, y0, y1 = bounds
+    ry, rx = radius
+    columns = 2 * rx + 1
+    size = (2 * ry + 1) * columns
+    windows = floats[layout(bounds, radius, shape[3])[3] :]  # of each row of the group: (dy, dx, lane)
+    stride = size * LANES
+    next_row, damage = max(0, y0 - ry), 0
+    for y in range(y0, y1, MAX_ROWS):
+        next_row, damaged = enter_group(samples0, samples1, shape, bounds, radius, np.float32(1), y, next_row, floats)
+        damage |= damaged
+        rows = min(MAX_ROWS, y1 - y)
+        for x in range(0, x1 - x0, LANES):
+            lines = -(-min(LANES, x1 - x0 - x) * size // 16)
+            for row in range(y - ry, y + rows + ry):
+                part, parts = row - y + ry, rows + 2 * ry
+                for i in range(rows * lines * part // parts, rows * lines * (part + 1) // parts):
+                    pixel = ((image * shape[1] + y + i // lines) * shape[2] + x0 + x) * size
+                    fetch_to_write(out, pixel + i % lines * 16)
+                begin = max(0, row - ry - y)
+                index = begin * stride + (row - y - begin + ry) * columns * LANES
+                step = stride - columns * LANES  # the next row of the group sees this row one dy higher
+                match_row(samples0, samples1, shape, bounds, radius, y, row, x, floats, windows, index, step)
+            count = min(LANES, x1 - x0 - x)
+            for k in range(rows):
+                pixel = ((image * shape[1] + y + k) * shape[2] + x0 + x) * size
+                if count == LANES and size >= PIXELS:
+                    interleave(windows, k * stride, size, out, pixel)
+                else:
+                    for i in range(count):
+                        for j in range(size):
+                            out[pixel + i * size + j] = windows[k * stride + j * LANES + i]
+    return damage
