@@ -110,7 +110,8 @@ def command(source: str, out: str, as_json: bool, engine: str, size: tuple[int, 
             report = extract(source, out, size=size, fps=fps, on_progress=display.update, **options)
         except KeyboardInterrupt:
             display.close()
-            click.echo("vidprep: interrupted; the same command goes on where this run stopped", err=True)
+            again = "the same command without --overwrite" if options["overwrite"] else "the same command"
+            click.echo(f"vidprep: interrupted; {again} goes on where this run stopped", err=True)
             sys.exit(130)
     if as_json:
         echo_json(report)

@@ -56,11 +56,19 @@ def test_kill_minus_nine_at_random_moments(source: Path, tmp_path: Path) -> None
     assert result.kills == 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_is_resumed(number: signal.Signals, source: Path, undisturbed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "overwrite", "again"),
+    [
+        (signal.SIGINT, (), "the same command"),
+        (signal.SIGTERM, ("--overwrite",), "the same command without --overwrite"),
+    ],
+)
+def test_an_interrupted_run_is_resumed(
+    number: signal.Signals, overwrite: tuple[str, ...], again: str, source: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     arguments = ["extract", source, "--out", cache, "--workers", "2", *OPTIONS]
-    command = interruptible(command_line(*arguments))
+    command = interruptible(command_line(*arguments, *overwrite))
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -75,7 +83,7 @@ def test_an_interrupted_run_is_resumed(number: signal.Signals, source: Path, und
         process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == "vidprep: interrupted; the same command goes on where this run stopped\n"
+    assert errors == f"vidprep: interrupted; {again} goes on where this run stopped\n"
     assert output == ""
     finished = len(list(cache.glob("shards/shard-*.parquet")))
     assert 1 <= finished < 10
