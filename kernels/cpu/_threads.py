@@ -20,7 +20,11 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def num_threads() -> int:
-    """Return how many threads a kernel uses: what was set, else the cores that this process may use."""
+    """Return how many threads a kernel may use: what was set, else the cores of this process; 1 inside a task."""
+    return 1 if getattr(_local, "busy", False) else _team()
+
+
+def _team() -> int:
     if _num_threads is not None:
         return _num_threads
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -48,7 +52,7 @@ def run_tasks(function: Callable[[int], object], count: int) -> None:
     further task begins; the error of the lowest task that failed is raised.
     """
     helpers = min(num_threads(), count) - 1
-    if helpers < 1 or getattr(_local, "busy", False):
+    if helpers < 1:
         for i in range(count):
             function(i)
         return
@@ -78,7 +82,7 @@ def _helpers() -> ThreadPoolExecutor:
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(max(1, num_threads() - 1), thread_name_prefix="vidprep-kernel")
+            _pool = ThreadPoolExecutor(max(1, _team() - 1), thread_name_prefix="vidprep-kernel")
         return _pool
 
 

@@ -1,0 +1,58 @@
+"""How TV-L1 lays out its planes: padded rows, the planes' rows of one image row side by side.
+
+An array ``(H + 4, P, S)`` float32 holds P planes of an ``H x W`` level. Pixel (y, x) of plane ``i`` is at ``[y + 2, i, x
++ 16]``. Behind and before each row lies room for taps and vectors that reach over the edge. Because all planes' rows of
+one image row lie together, a few consecutive image rows are one piece of memory that fits the cache, and S, an odd
+number of cache lines, keeps the planes in different cache sets.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from .tvl1_lanes import LANES
+
+PAD_ROWS = 2
+PAD_LEFT = LANES
+PAD_RIGHT = 3
+
+Planes = NDArray[np.float32]
+
+
+def row_stride(width: int) -> int:
+    """Return S for a level ``width`` pixels wide, in floats."""
+    lines = -(-(PAD_LEFT + -(-width // LANES) * LANES + PAD_RIGHT) // LANES)
+    return LANES * (lines + (lines + 1) % 2)
+
+
+def num_floats(height: int, width: int, planes: int) -> int:
+    """Return how many floats ``planes`` planes of a level take."""
+    return (height + 2 * PAD_ROWS) * planes * row_stride(width)
+
+
+def planes_in(memory: Planes, height: int, width: int, planes: int) -> Planes:
+    """Return the planes of a level as a view of a flat piece of memory that is large enough."""
+    shape = (height + 2 * PAD_ROWS, planes, row_stride(width))
+    return memory[: num_floats(height, width, planes)].reshape(shape)
+
+
+def pixels(planes: Planes, height: int, width: int) -> Planes:
+    """Return the view ``(H, P, W)`` of planes without what surrounds them."""
+    return planes[PAD_ROWS : PAD_ROWS + height, :, PAD_LEFT : PAD_LEFT + width]
+
+
+@njit(nogil=True, cache=True)
+def repeat_edges(planes, height, width):  # type: ignore[no-untyped-def]
+    """Fill two pixels around every plane with the nearest pixel inside."""
+    for row in range(PAD_ROWS, PAD_ROWS + height):
+        for i in range(planes.shape[1]):
+            line = planes[row, i]
+            for x in range(PAD_LEFT - 2, PAD_LEFT):
+                line[x] = line[PAD_LEFT]
+            for x in range(PAD_LEFT + width, PAD_LEFT + width + PAD_RIGHT):
+                line[x] = line[PAD_LEFT + width - 1]
+    for row in range(PAD_ROWS):
+        planes[row] = planes[PAD_ROWS]
+        planes[PAD_ROWS + height + row] = planes[PAD_ROWS + height - 1]

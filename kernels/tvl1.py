@@ -1,0 +1,208 @@
+"""TV-L1 optical flow: total variation of the flow, L1 norm of the difference in brightness.
+
+Zach, Pock, Bischof, "A Duality Based Approach for Realtime TV-L1 Optical Flow", DAGM 2007, in the form of Sanchez,
+Meinhardt-Llopis, Facciolo, "TV-L1 Optical Flow Estimation", IPOL 2013: the energy ``sum |grad u1| + |grad u2| + lambda
+|I1(x + u) - I0(x)|`` is split by an auxiliary flow v with the coupling ``|u - v|^2 / (2 theta)``, linearised by warping
+(``num_warps`` times a scale, over a pyramid of scales), and solved by turns: a threshold step for v, a dual step for
+u. Between rounds of iterations the flow may be median filtered (Wedel et al., "An Improved Algorithm for TV-L1
+Optical Flow", 2009), and the gradient is the mean of both images' (ibid.).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from ._backend import common_backend
+
+_MEDIAN_SIZES = (1, 3, 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TVL1Parameters:
+    """Parameters of TV-L1 under the names they have in the papers; intensities are 0..255.
+
+    Parameters
+    ----------
+    tau
+        Time step of the dual iterations, in (0, 0.25].
+    lambda_
+        Weight of the data term, above 0: smaller is smoother.
+    theta
+        Coupling of u and v, above 0.
+    num_warps
+        How often each scale linearises the data term, at least 1.
+    max_iterations
+        Iterations for each warp at most, at least 1.
+    inner_iterations
+        Iterations between two median filters, after which convergence is looked at, at least 1.
+    epsilon
+        A warp ends when the last iteration changed u by less than this, root mean square in pixels; 0: never.
+    num_scales
+        Levels of the pyramid at most, at least 1; fewer if a side would fall below 16 pixels.
+    scale_factor
+        Size of a level relative to the next finer one, in (0, 1).
+    median_size
+        Window of the median filter: 3 or 5; 1: none.
+    presmoothing_sigma
+        Standard deviation of the Gaussian that images are smoothed with first, in pixels; 0: none.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside its range.
+    """
+
+    tau: float = 0.25
+    lambda_: float = 0.15
+    theta: float = 0.3
+    num_warps: int = 5
+    max_iterations: int = 20
+    inner_iterations: int = 10
+    epsilon: float = 0.01
+    num_scales: int = 10
+    scale_factor: float = 0.5
+    median_size: int = 3
+    presmoothing_sigma: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name in ("num_warps", "max_iterations", "inner_iterations", "num_scales"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+        ranges = {
+            "tau": ("in (0, 0.25]", lambda x: 0 < x <= 0.25),
+            "lambda_": ("above 0", lambda x: 0 < x < np.inf),
+            "theta": ("above 0", lambda x: 0 < x < np.inf),
+            "epsilon": ("0 or above", lambda x: 0 <= x < np.inf),
+            "scale_factor": ("above 0 and below 1", lambda x: 0 < x < 1),
+            "presmoothing_sigma": ("0 to 10", lambda x: 0 <= x <= 10),
+        }
+        for name, (words, allowed) in ranges.items():
+            value = getattr(self, name)
+            number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+            if not number or not allowed(value):
+                raise ValueError(f"{name} must be a number {words}, got {value!r}")
+        if self.median_size not in _MEDIAN_SIZES:
+            raise ValueError(f"median_size must be one of {_MEDIAN_SIZES} (1: no filter), got {self.median_size!r}")
+
+
+PRESETS: Mapping[str, TVL1Parameters] = MappingProxyType(
+    {
+        "fast": TVL1Parameters(),
+        "accurate": TVL1Parameters(
+            lambda_=0.2, num_warps=10, max_iterations=30, epsilon=0.0, scale_factor=0.8, num_scales=30, median_size=5
+        ),
+    }
+)
+
+
+def tvl1_parameters(preset: str = "fast", **parameters: Any) -> TVL1Parameters:
+    """Return a preset with some of its parameters replaced.
+
+    Raises
+    ------
+    TypeError
+        If there is no parameter of such a name.
+    ValueError
+        If there is no such preset, or a value is outside its range.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {preset!r}")
+    names = [field.name for field in dataclasses.fields(TVL1Parameters)]
+    unknown = sorted(parameters.keys() - set(names))
+    if unknown:
+        raise TypeError(f"there is no TV-L1 parameter {', '.join(unknown)}: there are {', '.join(names)}")
+    return dataclasses.replace(PRESETS[preset], **parameters)
+
+
+def tvl1_flow(frames0: Any, frames1: Any, preset: str = "fast", **parameters: Any) -> Any:
+    """Estimate the motion from each frame of ``frames0`` to the one in the same place of ``frames1``.
+
+    Parameters
+    ----------
+    frames0, frames1
+        ``(N, H, W)`` gray, 0..255, uint8 or float32, NumPy or CuPy, of the same shape and type.
+    preset
+        ``"fast"`` or ``"accurate"``.
+    **parameters
+        Fields of ``TVL1Parameters``, to replace those of the preset.
+
+    Returns
+    -------
+    array
+        ``(N, H, W, 2)`` float32 in pixels, (x, y) = (right, down), from first to second frame: what is at p in the
+        first is at p + flow[p] in the second. Of the same kind on the same device.
+
+    Raises
+    ------
+    TypeError
+        If the frames are no such arrays, or there is no parameter of such a name.
+    ValueError
+        If shapes are wrong or differ, a value is not finite, there is no such preset, or a parameter is out of range.
+    """
+    chosen = tvl1_parameters(preset, **parameters)
+    common_backend(frames0=frames0, frames1=frames1)
+    for name, frames in (("frames0", frames0), ("frames1", frames1)):
+        _check(name, frames, "N")
+    if frames0.shape != frames1.shape or frames0.dtype != frames1.dtype:
+        raise ValueError(
+            f"frames0 and frames1 must have the same shape and type, got {tuple(frames0.shape)} {frames0.dtype} and "
+            f"{tuple(frames1.shape)} {frames1.dtype}"
+        )
+    count = len(frames0)
+    return _solve([*frames0, *frames1], [(i, count + i) for i in range(count)], frames0, chosen)
+
+
+def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", **parameters: Any) -> Any:
+    """Estimate the motion from each frame of a clip to the one ``step`` later; each frame's pyramid is built once.
+
+    Parameters
+    ----------
+    frames
+        ``(T, H, W)`` gray, 0..255, uint8 or float32, NumPy or CuPy, T > step.
+    step
+        Distance in frames, at least 1.
+    preset, **parameters
+        As for ``tvl1_flow``.
+
+    Returns
+    -------
+    array
+        ``(T - step, H, W, 2)``, to the bit what ``tvl1_flow(frames[:-step], frames[step:])`` returns.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``tvl1_flow``, and if ``step`` is not a positive integer below T.
+    """
+    chosen = tvl1_parameters(preset, **parameters)
+    common_backend(frames=frames)
+    _check("frames", frames, "T")
+    if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 1:
+        raise ValueError(f"step must be a positive integer, got {step!r}")
+    if len(frames) <= step:
+        raise ValueError(f"flow with step {step} needs at least {step + 1} frames, got {len(frames)}")
+    return _solve(list(frames), [(t, t + int(step)) for t in range(len(frames) - step)], frames, chosen)
+
+
+def _check(name: str, frames: Any, axis: str) -> None:
+    if frames.dtype not in (np.uint8, np.float32):
+        raise TypeError(f"{name} must be uint8 or float32, got {frames.dtype}")
+    if frames.ndim != 3 or 0 in frames.shape:
+        raise ValueError(f"{name} must be ({axis}, H, W) and not empty, got shape {tuple(frames.shape)}")
+    if frames.dtype == np.float32 and not bool(np.isfinite(frames).all()):
+        raise ValueError(f"{name} must be finite, got NaN or infinite values: replace them before estimating motion")
+
+
+def _solve(frames: Sequence[Any], pairs: Sequence[tuple[int, int]], like: Any, parameters: TVL1Parameters) -> Any:
+    if common_backend(frames=like) == "cuda":
+        raise TypeError("tvl1_flow takes NumPy arrays, got CuPy: move the frames to the CPU with .get()")
+    from .cpu.tvl1 import tvl1_flow_cpu
+
+    return tvl1_flow_cpu(frames, pairs, parameters)
