@@ -5,7 +5,8 @@ from __future__ import annotations
 from .cost_volume import cost_volume
 from .displacement import displacement
 from .residual import residual
+from .tvl1 import tvl1_flow, tvl1_flow_of_clip
 from .yuv import yuv_to_rgb
 from .yuv_tables import YuvFormat
 
-__all__ = ["YuvFormat", "cost_volume", "displacement", "residual", "yuv_to_rgb"]
+__all__ = ["YuvFormat", "cost_volume", "displacement", "residual", "tvl1_flow", "tvl1_flow_of_clip", "yuv_to_rgb"]

@@ -21,6 +21,15 @@ import numpy as np
 from ._backend import common_backend
 
 _MEDIAN_SIZES = (1, 3, 5)
+_TINY, _HUGE = 1e-6, 1e6
+_RANGES = {  # least, most, in words
+    "tau": (_TINY, 0.25, "above 0 and at most 0.25"),
+    "lambda_": (_TINY, _HUGE, "above 0"),
+    "theta": (_TINY, _HUGE, "above 0"),
+    "epsilon": (0.0, _HUGE, "0 or above"),
+    "scale_factor": (0.1, 0.95, "from 0.1 to 0.95"),
+    "presmoothing_sigma": (0.0, 10.0, "from 0 to 10"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +55,11 @@ class TVL1Parameters:
     num_scales
         Levels of the pyramid at most, at least 1; fewer if a side would fall below 16 pixels.
     scale_factor
-        Size of a level relative to the next finer one, in (0, 1).
+        Size of a level relative to the next finer one, from 0.1 to 0.95.
     median_size
         Window of the median filter: 3 or 5; 1: none.
     presmoothing_sigma
-        Standard deviation of the Gaussian that images are smoothed with first, in pixels; 0: none.
+        Standard deviation of the Gaussian that images are smoothed with first, in pixels, at most 10; 0: none.
 
     Raises
     ------
@@ -59,35 +68,28 @@ class TVL1Parameters:
     """
 
     tau: float = 0.25
-    lambda_: float = 0.15
+    lambda_: float = 0.2
     theta: float = 0.3
-    num_warps: int = 5
+    num_warps: int = 3
     max_iterations: int = 20
     inner_iterations: int = 10
     epsilon: float = 0.01
-    num_scales: int = 10
-    scale_factor: float = 0.5
+    num_scales: int = 20
+    scale_factor: float = 0.7
     median_size: int = 3
-    presmoothing_sigma: float = 0.4
+    presmoothing_sigma: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("num_warps", "max_iterations", "inner_iterations", "num_scales"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, got {value!r}")
-        ranges = {
-            "tau": ("in (0, 0.25]", lambda x: 0 < x <= 0.25),
-            "lambda_": ("above 0", lambda x: 0 < x < np.inf),
-            "theta": ("above 0", lambda x: 0 < x < np.inf),
-            "epsilon": ("0 or above", lambda x: 0 <= x < np.inf),
-            "scale_factor": ("above 0 and below 1", lambda x: 0 < x < 1),
-            "presmoothing_sigma": ("0 to 10", lambda x: 0 <= x <= 10),
-        }
-        for name, (words, allowed) in ranges.items():
+        for name, (low, high, words) in _RANGES.items():
             value = getattr(self, name)
-            number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-            if not number or not allowed(value):
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
                 raise ValueError(f"{name} must be a number {words}, got {value!r}")
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be {words}, got {value!r}")
         if self.median_size not in _MEDIAN_SIZES:
             raise ValueError(f"median_size must be one of {_MEDIAN_SIZES} (1: no filter), got {self.median_size!r}")
 
@@ -96,7 +98,7 @@ PRESETS: Mapping[str, TVL1Parameters] = MappingProxyType(
     {
         "fast": TVL1Parameters(),
         "accurate": TVL1Parameters(
-            lambda_=0.2, num_warps=10, max_iterations=30, epsilon=0.0, scale_factor=0.8, num_scales=30, median_size=5
+            lambda_=0.2, num_warps=10, max_iterations=30, epsilon=0.0, scale_factor=0.8, num_scales=40, median_size=5
         ),
     }
 )

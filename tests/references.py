@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 
 from vidprep.kernels import YuvFormat
@@ -87,3 +90,127 @@ def yuv_to_rgb_reference(
         blue = grey(luma) + 2 * (1 - kb) * colour_difference(first)
         rgb = [red, (grey(luma) - kr * red - kb * blue) / (1 - kr - kb), blue]
     return np.clip(255 * np.stack(rgb, axis=-1), 0, 255)
+
+
+# TV-L1: Zach, Pock, Bischof 2007; Sanchez, Meinhardt-Llopis, Facciolo 2013. Flows are (2, H, W), x before y.
+
+
+def gaussian_sampling(in_size: int, out_size: int, sigma: float) -> np.ndarray:
+    """Return the ``(out_size, in_size)`` matrix that samples under a Gaussian cut at 3 sigma, edge samples repeated."""
+    matrix = np.zeros((out_size, in_size))
+    for i in range(out_size):
+        centre = (i + 0.5) * in_size / out_size - 0.5
+        for k in range(-int(3 * sigma) - 2, in_size + int(3 * sigma) + 2):
+            if abs(k - centre) <= 3 * sigma + 1e-6:
+                matrix[i, min(max(k, 0), in_size - 1)] += np.exp(-((k - centre) ** 2) / (2 * sigma**2))
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def tvl1_pyramid_reference(
+    frame: np.ndarray, sizes: list[tuple[int, int]], scale_factor: float, sigma: float
+) -> list[np.ndarray]:
+    """Return the levels of one frame: the finest smoothed by ``sigma``, each other made from the one below."""
+    levels = [frame.astype(np.float64)]
+    if sigma:
+        levels = [gaussian_sampling(sizes[0][0], sizes[0][0], sigma) @ levels[0]]
+        levels = [levels[0] @ gaussian_sampling(sizes[0][1], sizes[0][1], sigma).T]
+    blur = 0.6 * np.sqrt(scale_factor**-2 - 1)
+    for (in_height, in_width), (height, width) in pairwise(sizes):
+        rows, columns = gaussian_sampling(in_height, height, blur), gaussian_sampling(in_width, width, blur)
+        levels.append(rows @ levels[-1] @ columns.T)
+    return levels
+
+
+def _keys_cubic(s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The convolution kernel of Keys 1981 with a = -1/2 at the distance ``s``, and its derivative."""
+    t = np.abs(s)
+    near, far = t <= 1, (t > 1) & (t < 2)
+    value = near * (1.5 * t**3 - 2.5 * t**2 + 1) + far * (-0.5 * t**3 + 2.5 * t**2 - 4 * t + 2)
+    slope = near * (4.5 * t**2 - 5 * t) + far * (-1.5 * t**2 + 5 * t - 4)
+    return value, slope * np.sign(s)
+
+
+def tvl1_data_term_reference(image0: np.ndarray, image1: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradient ``(2, H, W)`` and ``rho - gradient . u``, linearised around ``u``; zero where u leads out."""
+    height, width = image0.shape
+    rows, columns = np.mgrid[:height, :width].astype(np.float64)
+    x, y = columns + u[0], rows + u[1]
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    warped, warped_x, warped_y = np.zeros((3, height, width))
+    for j in range(-1, 3):
+        for i in range(-1, 3):
+            sample = image1[np.clip(top + j, 0, height - 1), np.clip(left + i, 0, width - 1)].astype(np.float64)
+            across, across_slope = _keys_cubic(x - (left + i))
+            down, down_slope = _keys_cubic(y - (top + j))
+            warped += sample * across * down
+            warped_x += sample * across_slope * down
+            warped_y += sample * across * down_slope
+    padded = np.pad(image0.astype(np.float64), 1, mode="edge")
+    gradient_x = (warped_x + (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2) / 2
+    gradient_y = (warped_y + (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2) / 2
+    gradient = np.stack([gradient_x, gradient_y]) * inside
+    return gradient, (warped - image0 - gradient_x * u[0] - gradient_y * u[1]) * inside
+
+
+def tvl1_iteration_reference(
+    u: np.ndarray, p: np.ndarray, gradient: np.ndarray, constant: np.ndarray, lambda_: float, theta: float, tau: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """One iteration on ``u`` ``(2, H, W)`` and ``p`` ``(2, 2, H, W)``; the residual is ``constant + gradient . u``."""
+    rho = constant + (gradient * u).sum(axis=0)
+    squared = (gradient**2).sum(axis=0)
+    limit = lambda_ * theta * squared
+    safe = np.where(squared > 0, squared, 1)
+    # Threshold step: equation 15 of the paper of 2007, with its three cases.
+    v = u + np.where(
+        rho < -limit, lambda_ * theta, np.where(rho > limit, -lambda_ * theta, -rho / safe)
+    ) * gradient * (squared > 0)  # fmt: skip
+    new_u, new_p = np.empty_like(u), np.empty_like(p)
+    for c in range(2):
+        divergence = np.diff(p[c, 0], axis=1, prepend=0) + np.diff(p[c, 1], axis=0, prepend=0)
+        new_u[c] = v[c] + theta * divergence
+        slope = np.stack(
+            [np.diff(new_u[c], axis=1, append=new_u[c][:, -1:]), np.diff(new_u[c], axis=0, append=new_u[c][-1:])]
+        )
+        new_p[c] = (p[c] + tau / theta * slope) / (1 + tau / theta * np.sqrt((slope**2).sum(axis=0)))
+    return new_u, new_p
+
+
+def median_reference(u: np.ndarray, size: int) -> np.ndarray:
+    """Median of ``size x size`` windows of each component, edges repeated."""
+    padded = np.pad(u, ((0, 0), (size // 2, size // 2), (size // 2, size // 2)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2))
+    return np.median(windows, axis=(3, 4)).astype(np.float64)
+
+
+def tvl1_flow_reference(
+    frame0: np.ndarray, frame1: np.ndarray, sizes: list[tuple[int, int]], parameters: Any
+) -> np.ndarray:
+    """The whole method on one pair, ``(H, W, 2)`` float64; convergence is not looked at."""
+    chosen = (sizes, parameters.scale_factor, parameters.presmoothing_sigma)
+    pyramids = tvl1_pyramid_reference(frame0, *chosen), tvl1_pyramid_reference(frame1, *chosen)
+    u = np.zeros((2, *sizes[-1]))
+    for level in range(len(sizes) - 1, -1, -1):
+        height, width = sizes[level]
+        if level < len(sizes) - 1:
+            in_height, in_width = sizes[level + 1]
+            rows = triangle_filter_between(in_height, height)
+            columns = triangle_filter_between(in_width, width)
+            u = np.stack([rows @ u[0] @ columns.T * width / in_width, rows @ u[1] @ columns.T * height / in_height])
+        p = np.zeros((2, 2, height, width))
+        for _ in range(parameters.num_warps):
+            gradient, constant = tvl1_data_term_reference(pyramids[0][level], pyramids[1][level], u)
+            for i in range(parameters.max_iterations):
+                u, p = tvl1_iteration_reference(
+                    u, p, gradient, constant, parameters.lambda_, parameters.theta, parameters.tau
+                )
+                last = i + 1 == parameters.max_iterations
+                if parameters.median_size > 1 and (last or (i + 1) % parameters.inner_iterations == 0):
+                    u = median_reference(u, parameters.median_size)
+    return u.transpose(1, 2, 0)
+
+
+def triangle_filter_between(in_size: int, out_size: int) -> np.ndarray:
+    """Return the matrix of linear interpolation to a larger size."""
+    return triangle_filter(in_size, out_size, scale=in_size / out_size)

@@ -14,6 +14,11 @@ _ATOL = {
     ("residual", "uint8"): 0.0,
     ("residual", "int16"): 0.0,
     ("residual", "float32"): 1e-4,  # half a unit in the last place of differences up to 510
+    ("tvl1_iteration", "float32"): 2e-6,  # pixels, of flows of a few pixels, and dual vectors of length 1 at most
+    ("tvl1_data_term", "float32"): 1e-3,  # grey levels over grey levels a pixel: rho reaches some hundreds of pixels
+    ("tvl1_median", "float32"): 0.0,
+    ("tvl1_pyramid", "float32"): 1e-4,  # grey levels of 0 to 255
+    ("tvl1_flow", "float32"): 2e-3,  # pixels, after some dozens of iterations from differently rounded data terms
     ("yuv_to_rgb", "uint8"): 1.0,  # one grey level: half of it is rounding, the rest fixed-point filters and matrices
 }
 

@@ -1,9 +1,9 @@
 """How TV-L1 lays out its planes: padded rows, the planes' rows of one image row side by side.
 
-An array ``(H + 4, P, S)`` float32 holds P planes of an ``H x W`` level. Pixel (y, x) of plane ``i`` is at ``[y + 2, i, x
-+ 16]``. Behind and before each row lies room for taps and vectors that reach over the edge. Because all planes' rows of
-one image row lie together, a few consecutive image rows are one piece of memory that fits the cache, and S, an odd
-number of cache lines, keeps the planes in different cache sets.
+An array ``(H + 4, P, S)`` float32 holds P planes of an ``H x W`` level. Pixel (y, x) of plane ``i`` is at
+``[y + 2, i, x + 16]``. Before and behind each row lies room for taps and vectors that reach over the edge. Because all
+planes' rows of one image row lie together, a few consecutive image rows are one piece of memory that fits the cache;
+S, an odd number of cache lines, keeps the planes in different cache sets.
 """
 
 from __future__ import annotations

@@ -43,16 +43,18 @@ class Taps:
 
 
 def _centres(in_size: int, out_size: int) -> NDArray[np.float64]:
-    return (np.arange(out_size) + 0.5) * (in_size / out_size) - 0.5
+    return np.asarray((np.arange(out_size) + 0.5) * (in_size / out_size) - 0.5, np.float64)
 
 
 @lru_cache(64)
 def gaussian_taps(in_size: int, out_size: int, sigma: float) -> Taps:
     """Return the taps that sample under a Gaussian of ``sigma`` input samples."""
     centres = _centres(in_size, out_size)
-    first = np.ceil(centres - _REACH * sigma).astype(np.int64)
-    positions = first[:, None] + np.arange(int(2 * _REACH * sigma) + 1)
-    weights = np.exp(-0.5 * ((positions - centres[:, None]) / sigma) ** 2)
+    reach = _REACH * sigma + 1e-6  # rounding must not decide on taps just there
+    first = np.ceil(centres - reach).astype(np.int64)
+    positions = first[:, None] + np.arange(int(2 * reach) + 1)
+    distances = np.abs(positions - centres[:, None])
+    weights = np.exp(-0.5 * (distances / sigma) ** 2) * (distances <= reach)
     return Taps.of(positions, weights / weights.sum(axis=1, keepdims=True), in_size)
 
 

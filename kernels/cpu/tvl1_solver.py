@@ -1,8 +1,8 @@
 """The primal-dual iterations of TV-L1 on the CPU: many iterations in one walk over the rows.
 
 One iteration at one pixel (Zach, Pock, Bischof 2007, equations 14 to 17; Sanchez et al. 2013, algorithm 1), with
-``n`` the unit vector along the image gradient, ``rho`` the residual over its length and ``bound`` lambda theta times its
-length, which makes the three cases of the threshold step one clamp::
+``n`` the unit vector along the image gradient, ``rho`` the residual over its length and ``bound`` lambda theta times
+its length, which makes the three cases of the threshold step one clamp::
 
     v = u - clamp(rho + n . u, -bound, bound) n
     u = v + theta div p                          (both components of u with their own dual vector)
@@ -39,12 +39,12 @@ _PIXELS_PER_BAND = 1 << 13  # waking a thread takes as long as some thousand pix
 
 
 def _row_step(*, primal: bool, dual: bool, measured: bool = False) -> Callable[..., None]:
-    """Make ``step(flow, state, flow_at, state_at, flow_stride, state_stride, below, theta, rate[, changes, row, inside])``.
+    """Make ``step(flow, state, flow_at, state_at, line, below, theta, rate[, changes, row, inside])``.
 
     For 16 pixels of one row: ``primal`` renews u of this row, ``dual`` renews p of the row above it.
 
     - ``flow_at``, ``state_at``: flat indices of the first pixel in the first plane.
-    - ``flow_stride``, ``state_stride``: floats from one plane's row to the next plane's.
+    - ``line``: floats in a row of one plane.
     - ``below``: how many floats behind the row above lies the row that its vertical difference is taken with; 0 at
       the last row, where the difference is zero.
     - ``rate``: tau / theta.
@@ -70,22 +70,23 @@ def _row_step(*, primal: bool, dual: bool, measured: bool = False) -> Callable[.
             n = p_at(N1), p_at(N2)
             old = [u_at(U1), u_at(U2)]
             bound = p_at(BOUND)
-            excess = (p_at(RHO) + n[0] * old[0] + n[1] * old[1]).clamp(-bound, bound)
+            rho = n[1].times_plus(old[1], n[0].times_plus(old[0], p_at(RHO)))
+            excess = -rho.clamp(-bound, bound)
             for i, (across, down) in enumerate(((P11, P12), (P21, P22))):
                 divergence = p_at(across) - p_at(across, 0, -1) + p_at(down) - above[i]
-                new.append(old[i] - excess * n[i] + theta * divergence)
+                new.append(theta.times_plus(divergence, excess.times_plus(n[i], old[i])))
         if dual:
             gradients = []
             for i in (U1, U2):
                 here = u_at(i, 1)
                 under = new[i] if primal else u_at(i, 1, 0, below)
                 gradients.append((u_at(i, 1, 1) - here, under - here))
-            lengths = [rate * (x * x + y * y).sqrt() + 1.0 for x, y in gradients]
+            lengths = [rate.times_plus(x.times_plus(x, y * y).sqrt(), 1.0) for x, y in gradients]
             both = rate.of(1.0) / (lengths[0] * lengths[1])  # one division for the two
             for i, (across, down) in enumerate(((P11, P12), (P21, P22))):
                 inverse = both * lengths[1 - i]
-                x = (p_at(across, 1) + rate * gradients[i][0]) * inverse
-                y = (above[i] + rate * gradients[i][1]) * inverse
+                x = rate.times_plus(gradients[i][0], p_at(across, 1)) * inverse
+                y = rate.times_plus(gradients[i][1], above[i]) * inverse
                 p.store(x, p_offset(across, 1))
                 p.store(y, p_offset(down, 1))
         for i, lanes in enumerate(new):
@@ -100,7 +101,7 @@ def _row_step(*, primal: bool, dual: bool, measured: bool = False) -> Callable[.
         if measured:
             changes_array, row, inside = args[8:]
             mask = counted_from(builder, 0).less(splat(builder, builder.sitofp(inside, FLOAT)))
-            squares = (moved[0] * moved[0] + moved[1] * moved[1]).where(mask, 0.0)
+            squares = moved[0].times_plus(moved[0], moved[1] * moved[1]).where(mask, 0.0)
             Memory(context, builder, signature.args[8], changes_array, row).add_scalar(squares.sum(), 0)
         return context.get_dummy_value()
 
@@ -108,7 +109,9 @@ def _row_step(*, primal: bool, dual: bool, measured: bool = False) -> Callable[.
     common = (index, index, index, index, number, number)
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def step(typing_context: Any, flow: Any, state: Any, fa: Any, sa: Any, line: Any, below: Any, theta: Any, rate: Any) -> Any:
+    def step(
+        typing_context: Any, flow: Any, state: Any, fa: Any, sa: Any, line: Any, below: Any, theta: Any, rate: Any
+    ) -> Any:
         return types.void(flow, state, *common), generate
 
     @intrinsic  # type: ignore[untyped-decorator]

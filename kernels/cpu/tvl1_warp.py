@@ -22,14 +22,19 @@ def _cubic(t: Lanes) -> tuple[list[Lanes], list[Lanes]]:
 
     At t = 0 the derivatives are the central difference.
     """
-    one = t.of(1.0)
+    squared = t * t
     weights = [
-        ((t * -0.5 + one) * t - 0.5) * t,
-        (t * 1.5 - 2.5) * (t * t) + one,
-        ((t * -1.5 + 2.0) * t + 0.5) * t,
-        (t * 0.5 - 0.5) * (t * t),
+        t.times_plus(-0.5, 1.0).times_plus(t, -0.5) * t,
+        t.times_plus(1.5, -2.5).times_plus(squared, 1.0),
+        t.times_plus(-1.5, 2.0).times_plus(t, 0.5) * t,
+        t.times_plus(0.5, -0.5) * squared,
     ]
-    slopes = [(t * -1.5 + 2.0) * t - 0.5, (t * 4.5 - 5.0) * t, (t * -4.5 + 4.0) * t + 0.5, (t * 1.5 - 1.0) * t]
+    slopes = [
+        t.times_plus(-1.5, 2.0).times_plus(t, -0.5),
+        t.times_plus(4.5, -5.0) * t,
+        t.times_plus(-4.5, 4.0).times_plus(t, 0.5),
+        t.times_plus(1.5, -1.0) * t,
+    ]
     return weights, slopes
 
 
@@ -50,11 +55,11 @@ def _sampled(builder: Any, image: Memory, x: Lanes, y: Lanes, line: Any) -> tupl
         row = taps[0] * across[0]
         slope = taps[0] * across_slope[0]
         for i in range(1, 4):
-            row = row + taps[i] * across[i]
-            slope = slope + taps[i] * across_slope[i]
-        value = value + row * down[j]
-        dx = dx + slope * down[j]
-        dy = dy + row * down_slope[j]
+            row = taps[i].times_plus(across[i], row)
+            slope = taps[i].times_plus(across_slope[i], slope)
+        value = row.times_plus(down[j], value)
+        dx = slope.times_plus(down[j], dx)
+        dy = row.times_plus(down_slope[j], dy)
     return value, dx, dy
 
 
@@ -92,15 +97,17 @@ def _linearise_lanes(
         value, dx, dy = _sampled(builder, image1_, inside_x, inside_y, stride)
         # The mean of both images' gradients, as both are estimates of the same (Wedel et al. 2009).
         minus = builder.sub(stride.type(0), stride)
-        dx = (dx + (image0_.load(1) - image0_.load(-1)) * 0.5) * 0.5
-        dy = (dy + (image0_.load(stride) - image0_.load(minus)) * 0.5) * 0.5
-        squared = dx * dx + dy * dy
-        outside = builder.or_(builder.or_((x - inside_x).differs(0.0), (y - inside_y).differs(0.0)), last_x.less(position))
+        dx = (image0_.load(1) - image0_.load(-1)).times_plus(0.5, dx) * 0.5
+        dy = (image0_.load(stride) - image0_.load(minus)).times_plus(0.5, dy) * 0.5
+        squared = dx.times_plus(dx, dy * dy)
+        outside = builder.or_(
+            builder.or_((x - inside_x).differs(0.0), (y - inside_y).differs(0.0)), last_x.less(position)
+        )
         silent = builder.or_(outside, squared.less(_NO_GRADIENT))
         nothing = squared.of(0.0)
         inverse = nothing.where(silent, squared.of(1.0) / squared.sqrt())
         n1, n2 = dx * inverse, dy * inverse
-        rho = (value - image0_.load(0)) * inverse - (n1 * u1 + n2 * u2)
+        rho = (value - image0_.load(0)) * inverse - n1.times_plus(u1, n2 * u2)
         p.store(n1, plane(N1))
         p.store(n2, plane(N2))
         p.store(nothing.where(silent, rho), plane(RHO))
