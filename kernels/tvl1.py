@@ -68,7 +68,7 @@ class TVL1Parameters:
     """
 
     tau: float = 0.25
-    lambda_: float = 0.2
+    lambda_: float = 0.25
     theta: float = 0.3
     num_warps: int = 3
     max_iterations: int = 20
@@ -97,9 +97,7 @@ class TVL1Parameters:
 PRESETS: Mapping[str, TVL1Parameters] = MappingProxyType(
     {
         "fast": TVL1Parameters(),
-        "accurate": TVL1Parameters(
-            lambda_=0.2, num_warps=10, max_iterations=30, epsilon=0.0, scale_factor=0.8, num_scales=40, median_size=5
-        ),
+        "accurate": TVL1Parameters(num_warps=5, max_iterations=30, scale_factor=0.8, num_scales=40, median_size=5),
     }
 )
 

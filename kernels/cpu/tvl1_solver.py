@@ -82,9 +82,8 @@ def _row_step(*, primal: bool, dual: bool, measured: bool = False) -> Callable[.
                 under = new[i] if primal else u_at(i, 1, 0, below)
                 gradients.append((u_at(i, 1, 1) - here, under - here))
             lengths = [rate.times_plus(x.times_plus(x, y * y).sqrt(), 1.0) for x, y in gradients]
-            both = rate.of(1.0) / (lengths[0] * lengths[1])  # one division for the two
             for i, (across, down) in enumerate(((P11, P12), (P21, P22))):
-                inverse = both * lengths[1 - i]
+                inverse = rate.of(1.0) / lengths[i]
                 x = rate.times_plus(gradients[i][0], p_at(across, 1)) * inverse
                 y = rate.times_plus(gradients[i][1], above[i]) * inverse
                 p.store(x, p_offset(across, 1))
