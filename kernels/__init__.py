@@ -6,7 +6,18 @@ from .cost_volume import cost_volume
 from .displacement import displacement
 from .residual import residual
 from .tvl1 import tvl1_flow, tvl1_flow_of_clip
+from .warp import warp, warped_difference
 from .yuv import yuv_to_rgb
 from .yuv_tables import YuvFormat
 
-__all__ = ["YuvFormat", "cost_volume", "displacement", "residual", "tvl1_flow", "tvl1_flow_of_clip", "yuv_to_rgb"]
+__all__ = [
+    "YuvFormat",
+    "cost_volume",
+    "displacement",
+    "residual",
+    "tvl1_flow",
+    "tvl1_flow_of_clip",
+    "warp",
+    "warped_difference",
+    "yuv_to_rgb",
+]

@@ -214,3 +214,65 @@ def tvl1_flow_reference(
 def triangle_filter_between(in_size: int, out_size: int) -> np.ndarray:
     """Return the matrix of linear interpolation to a larger size."""
     return triangle_filter(in_size, out_size, scale=in_size / out_size)
+
+
+# Cost volume, displacement and warping: Zhao, Xiong, Lin, "Recognize Actions by Disentangling Components of Dynamics".
+
+
+def cost_volume_reference(features0: np.ndarray, features1: np.ndarray, radius: tuple[int, int]) -> np.ndarray:
+    """Section 3.3: cosine similarities ``(N, H, W, 2ry+1, 2rx+1)`` float64, 0 with a neighbour outside or a zero."""
+    ry, rx = radius
+    images, height, width, _ = features0.shape
+    cost = np.zeros((images, height, width, 2 * ry + 1, 2 * rx + 1))
+    f0, f1 = features0.astype(np.float64), features1.astype(np.float64)
+    for n, y, x, i, j in np.ndindex(cost.shape):
+        y1, x1 = y + i - ry, x + j - rx
+        if 0 <= y1 < height and 0 <= x1 < width:
+            a, b = f0[n, y, x], f1[n, y1, x1]
+            norms = np.sqrt(a @ a) * np.sqrt(b @ b)
+            cost[n, y, x, i, j] = a @ b / norms if norms > 0 else 0.0
+    return cost
+
+
+def displacement_reference(cost: np.ndarray, temperature: float) -> np.ndarray:
+    """Equations 1 and 2 on a cost volume: ``(N, H, W, 2)`` float64, (x, y)."""
+    ry, rx = cost.shape[3] // 2, cost.shape[4] // 2
+    weights = np.exp((cost - cost.max(axis=(3, 4), keepdims=True)) / temperature)
+    rho_y = weights.sum(axis=4) / weights.sum(axis=(3, 4))[..., None]
+    rho_x = weights.sum(axis=3) / weights.sum(axis=(3, 4))[..., None]
+    return np.stack([rho_x @ np.arange(-rx, rx + 1.0), rho_y @ np.arange(-ry, ry + 1.0)], axis=-1)
+
+
+def winner_reference(cost: np.ndarray) -> np.ndarray:
+    """Of the highest similarities in a cost volume the shortest displacement, then least dy, then least dx."""
+    images, height, width, rows, columns = cost.shape
+    winners = np.zeros((images, height, width, 2))
+    for n, y, x in np.ndindex(images, height, width):
+        best = [
+            (-cost[n, y, x, i, j], dx * dx + dy * dy, dy, dx)
+            for i, dy in enumerate(range(-(rows // 2), rows // 2 + 1))
+            for j, dx in enumerate(range(-(columns // 2), columns // 2 + 1))
+        ]
+        winners[n, y, x] = min(best)[:1:-1]
+    return winners
+
+
+def warp_reference(features: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Section 3.4: bilinear samples of ``(H, W, C)`` at ``p + flow[p]``, float64, 0 outside the image."""
+    height, width, _ = features.shape
+    warped = np.zeros(features.shape)
+    for y, x in np.ndindex(height, width):
+        px, py = x + float(flow[y, x, 0]), y + float(flow[y, x, 1])
+        if not (0 <= px <= width - 1 and 0 <= py <= height - 1):
+            continue
+        for y0 in range(height):
+            for x0 in range(width):
+                weight = max(0.0, 1 - abs(px - x0)) * max(0.0, 1 - abs(py - y0))
+                if weight > 0:
+                    warped[y, x] += weight * features[y0, x0].astype(np.float64)
+    return warped
+
+
+def warped_difference_reference(features0: np.ndarray, features1: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Section 3.4: the second frame less the first, warped to it."""
+    return features1.astype(np.float64) - warp_reference(features0, -flow)

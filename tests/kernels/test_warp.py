@@ -1,0 +1,183 @@
+"""Warping and the warped difference: equations, known motion, borders, odd sizes, bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from executors import Run, executor
+from references import warp_reference, warped_difference_reference
+from tolerances import assert_matches_reference
+from vidprep.kernels import warp, warped_difference
+
+SHAPES = [
+    *((9, 20, channels) for channels in range(1, 20)),  # every way of taking channels together
+    (1, 1, 1),
+    (1, 1, 20),
+    (1, 40, 3),
+    (40, 1, 3),
+    (40, 1, 17),
+    (2, 2, 1),
+    (5, 16, 64),
+    (3, 33, 130),
+]
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return executor("cpu")
+
+
+def random_scene(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    first, second = rng.standard_normal((2, *shape)).astype(np.float32)
+    return first, second, rng.normal(0, 2, (*shape[:-1], 2)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_equals_the_equation(run: Run, shape: tuple[int, ...]) -> None:
+    first, second, flow = random_scene(shape)
+    result = run(warp, first, flow)
+    assert result.dtype == np.float32
+    assert_matches_reference("warp", result, warp_reference(first, flow))
+    result = run(warped_difference, first, second, flow)
+    assert result.dtype == np.float32
+    assert_matches_reference("warp", result, warped_difference_reference(first, second, flow))
+
+
+def test_batches_of_any_shape(run: Run) -> None:
+    first, second, flow = random_scene((2, 3, 6, 19, 5))
+    expected = np.stack([[warp_reference(first[i, j], flow[i, j]) for j in range(3)] for i in range(2)])
+    assert_matches_reference("warp", run(warp, first, flow), expected)
+    difference = run(warped_difference, first[0, :1], second[0, :1], flow[0, :1])
+    assert_matches_reference("warp", difference[0], warped_difference_reference(first[0, 0], second[0, 0], flow[0, 0]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(shape=st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1, 20)), seed=st.integers(0, 2**32 - 1))
+def test_a_flow_of_zero_is_the_identity(run: Run, shape: tuple[int, ...], seed: int) -> None:
+    first, second, flow = random_scene(shape, seed)
+    still = np.zeros_like(flow)
+    assert run(warp, first, still).tobytes() == first.tobytes()
+    np.testing.assert_array_equal(run(warped_difference, first, second, still), second - first)
+    assert not run(warped_difference, first, first, still).any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(shape=st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(1, 20)), seed=st.integers(0, 2**32 - 1))
+def test_the_difference_is_that_of_the_parts(run: Run, shape: tuple[int, ...], seed: int) -> None:
+    first, second, flow = random_scene(shape, seed)
+    np.testing.assert_array_equal(run(warped_difference, first, second, flow), second - run(warp, first, -flow))
+
+
+@pytest.mark.parametrize("motion", [(3, 0), (-2, 4), (0, -1)])
+def test_a_shifted_texture_comes_back_and_leaves_nothing(run: Run, motion: tuple[int, int]) -> None:
+    dx, dy = motion
+    texture = random_scene((60, 70, 3))[0]
+    first, second = texture[10:50, 10:60], texture[10 - dy : 50 - dy, 10 - dx : 60 - dx]
+    flow = np.broadcast_to(np.float32(motion), (40, 50, 2))
+    inner = (slice(5, -5), slice(5, -5))
+    np.testing.assert_array_equal(run(warp, second, flow)[inner], first[inner])
+    assert not run(warped_difference, first, second, flow)[inner].any()
+
+
+def test_half_a_pixel_is_the_mean_of_two(run: Run) -> None:
+    features = random_scene((4, 20, 3))[0]
+    flow = np.zeros((4, 20, 2), np.float32)
+    flow[..., 0] = 0.5
+    result = run(warp, features, flow)
+    np.testing.assert_allclose(result[:, :-1], (features[:, :-1] + features[:, 1:]) / 2, atol=1e-6)
+    assert not result[:, -1].any()
+
+
+def test_the_image_ends_at_the_centres_of_its_last_pixels(run: Run) -> None:
+    features = np.ones((3, 18, 2), np.float32)
+    flow = np.zeros((3, 18, 2), np.float32)
+    flow[0, 0] = (17, 2)  # exactly the last pixel
+    flow[0, 1] = (16.001, 0)
+    flow[1, 17] = (0, 1.001)
+    flow[2, 0] = (-0.001, 0)
+    flow[2, 1] = (0, -2.001)
+    flow[1, 1] = (1e30, 0)
+    flow[1, 2] = (np.inf, -np.inf)
+    outside = [(0, 1), (1, 17), (2, 0), (2, 1), (1, 1), (1, 2)]
+    expected = np.ones((3, 18))
+    for y, x in outside:
+        expected[y, x] = 0
+    np.testing.assert_array_equal(run(warp, features, flow)[..., 0], expected)
+
+
+def test_half_precision_views_and_read_only_arrays(run: Run) -> None:
+    first, second, flow = (array.astype(np.float16) for array in random_scene((12, 20, 4)))
+    first.flags.writeable = False
+
+    def of_views(a: np.ndarray, b: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return warped_difference(a[::2, ::-1], b[::2, ::-1], v[::2, ::-1])
+
+    expected = warped_difference_reference(first[::2, ::-1], second[::2, ::-1], flow[::2, ::-1])
+    assert_matches_reference("warp", run(of_views, first, second, flow), expected)
+
+
+@pytest.mark.parametrize("function", [warp, warped_difference])
+@pytest.mark.parametrize("height", [60, 3000])  # the larger result goes around the cache
+def test_writes_into_an_array_of_the_caller(function: Callable[..., np.ndarray], height: int) -> None:
+    first, second, flow = random_scene((height, 48, 17))
+    flow[-40:] = np.clip(flow[-40:], -9, 9)
+    features = (first, second) if function is warped_difference else (first,)
+    buffer = np.full(1 + first.size + 1, 7, np.float32)  # begins amid a cache line
+    out = buffer[1:-1].reshape(first.shape)
+    assert function(*features, flow, out=out) is out
+    expected = function(*(array[-60:] for array in (*features, flow)))
+    np.testing.assert_array_equal(out[-40:], expected[-40:])
+    assert buffer[0] == buffer[-1] == 7
+
+
+def test_refuses_an_output_that_does_not_fit(run: Run) -> None:
+    first, _, flow = random_scene((4, 5, 3))
+    with pytest.raises(ValueError, match=r"out must be a C-contiguous \(4, 5, 3\) float32 array"):
+        run(lambda a, v, out: warp(a, v, out=out), first, flow, np.zeros((4, 5, 2), np.float32))
+
+
+GOOD, STILL = np.ones((4, 5, 3), np.float32), np.zeros((4, 5, 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("features", "flow", "error", "words"),
+    [
+        (GOOD.astype(np.uint8), STILL, TypeError, "features must be float32 or float16, got uint8"),
+        (GOOD, STILL.astype(np.float64), TypeError, "flow must be float32 or float16, got float64"),
+        (GOOD[0], STILL[0], ValueError, r"must be \(\.\.\., H, W, C\), none of them 0, got shape \(5, 3\)"),
+        (GOOD[:, :0], STILL[:, :0], ValueError, r"none of them 0, got shape \(4, 0, 3\)"),
+        (GOOD, STILL[:3], ValueError, r"flow must be \(4, 5, 2\) for features of shape \(4, 5, 3\), got \(3, 5, 2\)"),
+        (GOOD, GOOD, ValueError, r"flow must be \(4, 5, 2\)"),
+    ],
+)
+def test_refuses_what_does_not_fit(run: Run, features: np.ndarray, flow: np.ndarray, error: type, words: str) -> None:
+    with pytest.raises(error, match=words):
+        run(warp, features, flow)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (3, 4), (8, 18)])
+def test_refuses_nan(run: Run, place: tuple[int, int]) -> None:
+    good, second, flow = random_scene((9, 19, 3))
+    bad_flow, bad = flow.copy(), good.copy()
+    bad_flow[place][1] = np.nan
+    with pytest.raises(ValueError, match="flow must be free of NaN"):
+        run(warp, good, bad_flow)
+    for value in (np.nan, np.inf, -np.inf):
+        bad[place][2] = value
+        with pytest.raises(ValueError, match="features must be finite"):
+            run(warp, bad, flow)
+        with pytest.raises(ValueError, match="features0 must be finite"):
+            run(warped_difference, bad, second, flow)
+        with pytest.raises(ValueError, match="features1 must be finite"):
+            run(warped_difference, good, bad, flow)
+
+
+def test_refuses_frames_of_different_shapes() -> None:
+    with pytest.raises(ValueError, match=r"one shape, got \(4, 5, 3\) and \(4, 4, 3\)"):
+        warped_difference(GOOD, GOOD[:, :4], STILL)
