@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .cost_volume import cost_volume
 from .displacement import displacement
+from .features import zncc_features
 from .residual import residual
 from .tvl1 import tvl1_flow, tvl1_flow_of_clip
 from .warp import warp, warped_difference
@@ -20,4 +21,5 @@ __all__ = [
     "warp",
     "warped_difference",
     "yuv_to_rgb",
+    "zncc_features",
 ]

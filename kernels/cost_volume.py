@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._backend import common_backend
-from ._features import Radius, check_feature_pair, window_radius
+from ._checks import Radius, check_feature_pair, window_radius
 
 
 def cost_volume(features0: Any, features1: Any, radius: Radius, *, out: Any = None) -> Any:

@@ -276,3 +276,14 @@ def warp_reference(features: np.ndarray, flow: np.ndarray) -> np.ndarray:
 def warped_difference_reference(features0: np.ndarray, features1: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Section 3.4: the second frame less the first, warped to it."""
     return features1.astype(np.float64) - warp_reference(features0, -flow)
+
+
+def zncc_features_reference(frames: np.ndarray, patch: int) -> np.ndarray:
+    """Grey patches less their means, ``(T, H, W, patch * patch)`` float64; edge pixels are repeated."""
+    x = frames.astype(np.float64)
+    grey = x @ np.array([77, 150, 29]) / 256 if frames.shape[-1] == 3 else x[..., 0]
+    r = patch // 2
+    padded = np.pad(grey, ((0, 0), (r, r), (r, r)), mode="edge")
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (patch, patch), axis=(1, 2))
+    patches = patches.reshape(*grey.shape, patch * patch)
+    return patches - patches.mean(axis=-1, keepdims=True)

@@ -1,0 +1,54 @@
+"""Features of frames for matching, where no network provides them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._backend import common_backend
+
+DEFAULT_PATCH = 9
+MAX_PATCH = 15
+
+
+def zncc_features(frames: Any, patch: int = DEFAULT_PATCH) -> Any:
+    """Describe every pixel by the grey patch around it, less the patch's mean.
+
+    The cosine similarity of two such features is the zero-mean normalised cross-correlation of the patches: what
+    ``cost_volume`` and ``displacement`` compute from them does not change with brightness and contrast.
+
+    Parameters
+    ----------
+    frames
+        ``(T, H, W, 3)`` RGB or ``(T, H, W, 1)`` grey, uint8.
+    patch
+        Side of the patch in pixels: odd, 3..15.
+
+    Returns
+    -------
+    array
+        ``(T, H, W, patch * patch)`` float32, grey levels, patches row by row. Beyond its border the image goes on with
+        its last pixels. Grey is 77/256 red + 150/256 green + 29/256 blue (ITU-R BT.601 to 8 bits), not rounded; a
+        patch without contrast is exactly 0.
+
+    Raises
+    ------
+    TypeError
+        If ``frames`` is not a NumPy array of uint8.
+    ValueError
+        If the shape is not ``(T, H, W, 1)`` or ``(T, H, W, 3)``, or the patch is out of range.
+    """
+    backend = common_backend(frames=frames)
+    if frames.dtype != np.uint8:
+        raise TypeError(f"frames must be uint8, got {frames.dtype}")
+    if frames.ndim != 4 or frames.shape[3] not in (1, 3) or 0 in frames.shape:
+        raise ValueError(f"frames must be (T, H, W, 1) or (T, H, W, 3), got shape {tuple(frames.shape)}")
+    integer = isinstance(patch, (int, np.integer)) and not isinstance(patch, bool)
+    if not integer or not 3 <= patch <= MAX_PATCH or patch % 2 == 0:
+        raise ValueError(f"patch must be an odd integer, 3..{MAX_PATCH}, got {patch!r}")
+    if backend == "cuda":
+        raise TypeError("zncc_features takes NumPy arrays, got CuPy arrays; move them with cupy.asnumpy")
+    from .cpu.features import zncc_features_cpu
+
+    return zncc_features_cpu(frames, int(patch))
