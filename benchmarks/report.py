@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
 SCRATCH = ROOT / "build" / "benchmarks"
 _PACKAGES = (
-    "vidprep", "numpy", "numba", "av", "h5py", "hdf5plugin", "opencv-python-headless", "decord", "imageio-ffmpeg",
+    "vidprep", "numpy", "numba", "av", "h5py", "hdf5plugin", "opencv-python-headless",
+    "opencv-contrib-python-headless", "scikit-image", "decord", "imageio-ffmpeg",
 )  # fmt: skip
 
 

@@ -15,7 +15,17 @@ from clips import find_footage
 FOLDER = Path(__file__).resolve().parent
 # Those that measure no speed have options of their own, and these are their quick form.
 OWN_QUICK = {"kill_test": ["--kills", "3", "--videos", "4"], "mutation_test": ["--videos", "12"]}
-NAMES = ("extraction", "memory", "verify", "kernels", "compression", "chunking", "kill_test", "mutation_test")
+NAMES = (
+    "extraction",
+    "memory",
+    "verify",
+    "kernels",
+    "flow_accuracy",
+    "compression",
+    "chunking",
+    "kill_test",
+    "mutation_test",
+)
 
 
 def main(arguments: list[str]) -> int:

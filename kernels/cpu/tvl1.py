@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from ..tvl1 import TVL1Parameters
 from ._threads import num_threads, run_tasks
 from .tvl1_median import median_filter
-from .tvl1_planes import Planes, num_floats, pixels, planes_in
+from .tvl1_planes import Planes, num_floats, planes_in
 from .tvl1_pyramid import build_pyramid, level_sizes, upsample_flow
-from .tvl1_solver import FLOW_PLANES, STATE_PLANES, iterate
+from .tvl1_solver import DUAL_PLANES, FLOW_PLANES, STATE_PLANES, flow_vectors, iterate
 from .tvl1_warp import linearise
 
-_WINDOW = 16  # pairs whose pyramids are in memory at once, for each thread
+_WINDOW = 4  # pairs whose pyramids are in memory at once, for each thread
 
 
 def tvl1_flow_cpu(
@@ -87,8 +87,8 @@ class _Solver:
 
     def solve(self, pyramid0: list[Planes], pyramid1: list[Planes], out: NDArray[np.float32]) -> None:
         """Write the flow between two pyramids to ``out``, ``(H, W, 2)``."""
-        self._flow[:] = 0
         coarsest = len(self._sizes) - 1
+        self._flow_at(self._sizes[coarsest])[:] = 0
         for level in range(coarsest, -1, -1):
             size = self._sizes[level]
             if level < coarsest:
@@ -96,12 +96,12 @@ class _Solver:
                 upsample_flow(self._flow_at(coarser), self._spare_at(size), coarser, size)
                 self._swap()
             self._solve_level(pyramid0[level], pyramid1[level], size)
-        out[:] = pixels(self._flow_at(self._sizes[0]), *self._sizes[0]).transpose(0, 2, 1)
+        flow_vectors(self._flow_at(self._sizes[0]), out)
 
     def _solve_level(self, image0: Planes, image1: Planes, size: tuple[int, int]) -> None:
         parameters = self._parameters
         state = planes_in(self._state, *size, STATE_PLANES)
-        state[:] = 0
+        state[:, : DUAL_PLANES.stop] = 0
         for _ in range(parameters.num_warps):
             linearise(image0, image1, self._flow_at(size), state, size, parameters.lambda_ * parameters.theta)
             left = parameters.max_iterations

@@ -33,8 +33,10 @@ U1, U2 = range(2)
 P11, P12, P21, P22, N1, N2, RHO, BOUND = range(8)
 """Planes of a state: dual vectors (p11, p12) of u1 and (p21, p22) of u2, and the linearised data term."""
 FLOW_PLANES, STATE_PLANES = 2, 8
+DUAL_PLANES = slice(P11, N1)
 
 _MAX_WAVE = 16  # iterations in one walk: their rows have to fit the cache
+_BANDS_PER_THREAD = 2  # more than one: a core that is slower for the moment does fewer
 _PIXELS_PER_BAND = 1 << 13  # waking a thread takes as long as some thousand pixels
 
 
@@ -185,6 +187,27 @@ def walk(  # type: ignore[no-untyped-def]
                 )
 
 
+@njit(nogil=True, cache=True)
+def _interleave(flow, out, first, last):  # type: ignore[no-untyped-def]
+    for y in range(first, last):
+        line = out[y]
+        u1, u2 = flow[y + PAD_ROWS, U1, PAD_LEFT:], flow[y + PAD_ROWS, U2, PAD_LEFT:]
+        for x in range(out.shape[1]):
+            line[x, 0] = u1[x]
+            line[x, 1] = u2[x]
+
+
+def flow_vectors(flow: Planes, out: Planes) -> None:
+    """Write the planes of a flow to ``out``, ``(H, W, 2)``."""
+    bands = _bands()
+    run_tasks(lambda i: _interleave(flow, out, len(out) * i // bands, len(out) * (i + 1) // bands), bands)
+
+
+def _bands() -> int:
+    threads = num_threads()
+    return threads * _BANDS_PER_THREAD if threads > 1 else 1
+
+
 def iterate(
     flow: Planes, state: Planes, changes: Planes, size: tuple[int, int], theta: float, tau: float, iterations: int
 ) -> float:  # fmt: skip
@@ -213,7 +236,7 @@ def iterate(
     while iterations:
         count = min(iterations, _MAX_WAVE)
         iterations -= count
-        parts = max(1, min(num_threads(), height // (2 * count + 2), height * width // _PIXELS_PER_BAND))
+        parts = max(1, min(_bands(), height // (2 * count + 2), height * width // _PIXELS_PER_BAND))
         edges = [height * i // parts for i in range(parts + 1)]
         common = (flow, state, changes, height, width, *numbers, count, iterations == 0)
 
