@@ -77,13 +77,13 @@ def aim(
         one, zero = ir.Constant(_VECTOR, [1.0] * LANES), ir.Constant(_VECTOR, [0.0] * LANES)
         lanes = ir.Constant(_INT_VECTOR, list(range(LANES)))
         far = ir.Constant(_VECTOR, [2.0**30] * LANES)
-        inside, known = None, None
+        inside = None
         cells, fractions = [], []
+        motions = [_shuffle(builder, low, high, [2 * lane + axis for lane in range(LANES)]) for axis in (0, 1)]
+        known = builder.fcmp_ordered("ord", *motions)
         for axis, start, size in ((0, column, columns), (1, row, rows)):
-            motion = _shuffle(builder, low, high, [2 * lane + axis for lane in range(LANES)])
-            number = builder.fcmp_ordered("ord", motion, motion)
-            # Far outside is as good as anywhere outside; and what is no number never gets to the conversion.
-            motion = builder.fmul(builder.select(number, motion, zero), _splat(builder, factor))
+            # Far outside is as good as anywhere outside, and NaN, which no comparison holds for, becomes that.
+            motion = builder.fmul(motions[axis], _splat(builder, factor))
             motion = builder.select(builder.fcmp_ordered("<", motion, far), motion, far)
             motion = builder.select(builder.fcmp_ordered(">", motion, builder.fneg(far)), motion, builder.fneg(far))
             steps = _call(builder, "floor", motion)
@@ -102,7 +102,6 @@ def aim(
                 builder.select(here, builder.select(beyond, most, cell), ir.Constant(_INT_VECTOR, [0] * LANES))
             )
             inside = here if inside is None else builder.and_(inside, here)
-            known = number if known is None else builder.and_(known, number)
         line = _splat(builder, builder.trunc(columns, _INT32))
         place = builder.add(builder.mul(cells[1], line), cells[0])
         _store(builder, place, _pointer(context, builder, places, place_array, o))
@@ -114,7 +113,8 @@ def aim(
         target = _pointer(context, builder, weights, weight_array, builder.mul(o, o.type(4)))
         pairs = [n for lane in range(LANES) for n in (lane, lane + LANES)]
         uppers, lowers = (
-            [_shuffle(builder, *two, pairs[half : half + LANES]) for half in (0, LANES)] for two in (four[:2], four[2:])
+            [_shuffle(builder, two[0], two[1], pairs[half : half + LANES]) for half in (0, LANES)]
+            for two in (four[:2], four[2:])
         )
         quads = [n for lane in range(0, LANES, 2) for n in (lane, lane + 1, lane + LANES, lane + LANES + 1)]
         for i in range(4):

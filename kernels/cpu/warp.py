@@ -89,6 +89,7 @@ def _rows(samples, vectors, minuend, subtracting, shape, bounds, around_cache, o
                 damage |= _FLOW_DAMAGED
         image = (row - y) * width * channels
         ahead = min(reach, out.size - begin - width * channels)
+        ahead_flow = ahead // channels * 2
         for x in range(0, width, chunk):
             count = min(chunk, width - x)
             if ahead > 0:
@@ -96,6 +97,8 @@ def _rows(samples, vectors, minuend, subtracting, shape, bounds, around_cache, o
                     fetch(samples, i)
                     if subtracting:
                         fetch(minuend, i)
+                for i in range(2 * (row * width + x) + ahead_flow, 2 * (row * width + x + count) + ahead_flow, 16):
+                    fetch(vectors, i)
             blend(samples, image, places, weights, x, count, right, below, channels, results)
             index, size = begin + x * channels, count * channels
             if subtracting and around_cache:
