@@ -29,7 +29,7 @@ Estimate = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
 OURS = ("tvl1_flow fast", "tvl1_flow accurate")
 PATCH = 7  # pixels: a side of the patches that displacement compares
 RADII = (7, 15)
-TEMPERATURES = (0.02, DEFAULT_TEMPERATURE, 0.1)
+TEMPERATURES = sorted({0.01, DEFAULT_TEMPERATURE, 0.05})
 
 
 def our_estimates() -> Iterator[tuple[str, Estimate]]:

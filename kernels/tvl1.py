@@ -51,7 +51,7 @@ class TVL1Parameters:
     inner_iterations
         Iterations between two median filters, after which convergence is looked at, at least 1.
     epsilon
-        A warp ends when the last iteration changed u by less than this, root mean square in pixels; 0: never.
+        A warp ends when the last iteration changed u by less than this, root mean square in pixels; 0: if by nothing.
     num_scales
         Levels of the pyramid at most, at least 1; fewer if a side would fall below 16 pixels.
     scale_factor
@@ -71,11 +71,11 @@ class TVL1Parameters:
     lambda_: float = 0.25
     theta: float = 0.3
     num_warps: int = 3
-    max_iterations: int = 20
-    inner_iterations: int = 10
+    max_iterations: int = 16
+    inner_iterations: int = 8
     epsilon: float = 0.01
     num_scales: int = 20
-    scale_factor: float = 0.7
+    scale_factor: float = 0.65
     median_size: int = 3
     presmoothing_sigma: float = 0.5
 
@@ -97,7 +97,9 @@ class TVL1Parameters:
 PRESETS: Mapping[str, TVL1Parameters] = MappingProxyType(
     {
         "fast": TVL1Parameters(),
-        "accurate": TVL1Parameters(num_warps=5, max_iterations=30, scale_factor=0.8, num_scales=40, median_size=5),
+        "accurate": TVL1Parameters(
+            num_warps=5, max_iterations=30, inner_iterations=10, num_scales=40, scale_factor=0.8, median_size=5
+        ),
     }
 )
 
