@@ -144,7 +144,8 @@ def rgb_frames(path: Path, size: tuple[int, int] = (128, 170), num_frames: int =
 
     source = open_pyav(path, size=FrameSize(height=size[0], width=size[1]))
     try:
-        chunks = [chunk.frames for chunk in islice(source, -(-num_frames // 8))]
+        # copies: a source uses its buffer again
+        chunks = [chunk.frames.copy() for chunk in islice(source, -(-num_frames // 8))]
     finally:
         source.close()
     return np.concatenate(chunks)[:num_frames]
