@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
+_PIECES_PER_THREAD = 2
+
 _local = threading.local()
 _lock = threading.Lock()
 _num_threads: int | None = None
@@ -76,6 +78,21 @@ def run_tasks(function: Callable[[int], object], count: int) -> None:
     wait([future for future in futures if not future.cancel()])
     if errors:
         raise min(errors, key=lambda item: item[0])[1]
+
+
+def num_pieces(count: int, least: int = 1) -> int:
+    """Return into how many pieces of at least ``least`` to divide ``count``: 1 where there is one thread.
+
+    Otherwise more than there are threads, so that a core which is slower for the moment does fewer.
+    """
+    threads = num_threads()
+    return max(1, min(threads * _PIECES_PER_THREAD, count // least)) if threads > 1 else 1
+
+
+def run_ranges(function: Callable[[int, int], object], count: int, least: int = 1) -> None:
+    """Call ``function(begin, end)`` for ranges that make up ``range(count)``, as ``run_tasks`` does."""
+    pieces = num_pieces(count, least)
+    run_tasks(lambda i: function(count * i // pieces, count * (i + 1) // pieces), pieces)
 
 
 def _helpers() -> ThreadPoolExecutor:

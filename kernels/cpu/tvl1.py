@@ -75,53 +75,46 @@ def tvl1_flow_cpu(
 
 
 class _Solver:
-    """Buffers for one pair at a time, and the steps of its solution."""
+    """Buffers for one pair at a time, and the steps of its solution.
+
+    All levels use the same memory: the flow goes back and forth between two pieces, by upsampling and by filtering.
+    """
 
     def __init__(self, sizes: list[tuple[int, int]], parameters: TVL1Parameters) -> None:
         self._sizes = sizes
         self._parameters = parameters
-        height, width = sizes[0]
-        self._flow, self._spare = (np.zeros(num_floats(height, width, FLOW_PLANES), np.float32) for _ in range(2))
-        self._state = np.zeros(num_floats(height, width, STATE_PLANES), np.float32)
-        self._changes = np.zeros(height, np.float32)
+        flow, other, state = (
+            np.zeros(num_floats(*sizes[0], planes), np.float32) for planes in (FLOW_PLANES, FLOW_PLANES, STATE_PLANES)
+        )
+        self._flows = [[planes_in(memory, *size, FLOW_PLANES) for size in sizes] for memory in (flow, other)]
+        self._states = [planes_in(state, *size, STATE_PLANES) for size in sizes]
+        self._changes = np.zeros(sizes[0][0], np.float32)
 
     def solve(self, pyramid0: list[Planes], pyramid1: list[Planes], out: NDArray[np.float32]) -> None:
         """Write the flow between two pyramids to ``out``, ``(H, W, 2)``."""
         coarsest = len(self._sizes) - 1
-        self._flow_at(self._sizes[coarsest])[:] = 0
+        self._flows[0][coarsest][:] = 0
         for level in range(coarsest, -1, -1):
-            size = self._sizes[level]
             if level < coarsest:
-                coarser = self._sizes[level + 1]
-                upsample_flow(self._flow_at(coarser), self._spare_at(size), coarser, size)
-                self._swap()
-            self._solve_level(pyramid0[level], pyramid1[level], size)
-        flow_vectors(self._flow_at(self._sizes[0]), out)
+                coarser, finer = self._sizes[level + 1], self._sizes[level]
+                upsample_flow(self._flows[0][level + 1], self._flows[1][level], coarser, finer)
+                self._flows.reverse()
+            self._solve_level(level, pyramid0[level], pyramid1[level])
+        flow_vectors(self._flows[0][0], out)
 
-    def _solve_level(self, image0: Planes, image1: Planes, size: tuple[int, int]) -> None:
-        parameters = self._parameters
-        state = planes_in(self._state, *size, STATE_PLANES)
-        state[:, : DUAL_PLANES.stop] = 0
-        for _ in range(parameters.num_warps):
-            linearise(image0, image1, self._flow_at(size), state, size, parameters.lambda_ * parameters.theta)
-            left = parameters.max_iterations
+    def _solve_level(self, level: int, image0: Planes, image1: Planes) -> None:
+        chosen, size, state = self._parameters, self._sizes[level], self._states[level]
+        state[:, DUAL_PLANES] = 0
+        for _ in range(chosen.num_warps):
+            linearise(image0, image1, self._flows[0][level], state, size, chosen.lambda_ * chosen.theta)
+            left = chosen.max_iterations
             while left:
-                count = min(left, parameters.inner_iterations)
+                count = min(left, chosen.inner_iterations)
                 left -= count
-                change = iterate(
-                    self._flow_at(size), state, self._changes, size, parameters.theta, parameters.tau, count
-                )
-                if parameters.median_size > 1:
-                    median_filter(self._flow_at(size), self._spare_at(size), size, parameters.median_size)
-                    self._swap()
-                if change <= parameters.epsilon**2:
+                flow, other = (flows[level] for flows in self._flows)
+                change = iterate(flow, state, self._changes, size, chosen.theta, chosen.tau, count)
+                if chosen.median_size > 1:
+                    median_filter(flow, other, size, chosen.median_size)
+                    self._flows.reverse()
+                if change <= chosen.epsilon**2:
                     break
-
-    def _flow_at(self, size: tuple[int, int]) -> Planes:
-        return planes_in(self._flow, *size, FLOW_PLANES)
-
-    def _spare_at(self, size: tuple[int, int]) -> Planes:
-        return planes_in(self._spare, *size, FLOW_PLANES)
-
-    def _swap(self) -> None:
-        self._flow, self._spare = self._spare, self._flow

@@ -14,12 +14,11 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from ._threads import run_tasks
+from ._threads import run_ranges
 from .tvl1_lanes import LANES, Lanes, Memory
 from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes, repeat_edges
 
 SIZES = (3, 5)
-_ROWS_PER_TASK = 32
 
 
 def _sort(values: list[Lanes]) -> list[Lanes]:
@@ -127,8 +126,4 @@ def median_filter(flow: Planes, out: Planes, size: tuple[int, int], median_size:
     height, width = size
     repeat_edges(flow, height, width)
 
-    def rows(i: int) -> None:
-        first = i * _ROWS_PER_TASK
-        _filter_rows(flow, out, width, median_size, first, min(height, first + _ROWS_PER_TASK))
-
-    run_tasks(rows, -(-height // _ROWS_PER_TASK))
+    run_ranges(lambda first, last: _filter_rows(flow, out, width, median_size, first, last), height)

@@ -24,7 +24,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from ._threads import num_threads, run_tasks
+from ._threads import num_pieces, run_ranges, run_tasks
 from .tvl1_lanes import FLOAT, LANES, Lanes, Memory, counted_from, splat
 from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes
 
@@ -36,7 +36,6 @@ FLOW_PLANES, STATE_PLANES = 2, 8
 DUAL_PLANES = slice(P11, N1)
 
 _MAX_WAVE = 16  # iterations in one walk: their rows have to fit the cache
-_BANDS_PER_THREAD = 2  # more than one: a core that is slower for the moment does fewer
 _PIXELS_PER_BAND = 1 << 13  # waking a thread takes as long as some thousand pixels
 
 
@@ -199,13 +198,7 @@ def _interleave(flow, out, first, last):  # type: ignore[no-untyped-def]
 
 def flow_vectors(flow: Planes, out: Planes) -> None:
     """Write the planes of a flow to ``out``, ``(H, W, 2)``."""
-    bands = _bands()
-    run_tasks(lambda i: _interleave(flow, out, len(out) * i // bands, len(out) * (i + 1) // bands), bands)
-
-
-def _bands() -> int:
-    threads = num_threads()
-    return threads * _BANDS_PER_THREAD if threads > 1 else 1
+    run_ranges(lambda first, last: _interleave(flow, out, first, last), len(out))
 
 
 def iterate(
@@ -236,7 +229,7 @@ def iterate(
     while iterations:
         count = min(iterations, _MAX_WAVE)
         iterations -= count
-        parts = max(1, min(_bands(), height // (2 * count + 2), height * width // _PIXELS_PER_BAND))
+        parts = num_pieces(height, max(2 * count + 2, _PIXELS_PER_BAND // width))
         edges = [height * i // parts for i in range(parts + 1)]
         common = (flow, state, changes, height, width, *numbers, count, iterations == 0)
 

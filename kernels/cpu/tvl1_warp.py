@@ -8,13 +8,12 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from ._threads import run_tasks
+from ._threads import run_ranges
 from .tvl1_lanes import FLOAT, LANES, Lanes, Memory, counted_from, four_by_four, splat
 from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes
 from .tvl1_solver import BOUND, FLOW_PLANES, N1, N2, RHO, STATE_PLANES, U1, U2
 
 _NO_GRADIENT = 1e-6  # squared; below this a pixel says nothing about motion
-_ROWS_PER_TASK = 32
 
 
 def _cubic(t: Lanes) -> tuple[list[Lanes], list[Lanes]]:
@@ -150,9 +149,9 @@ def linearise(
     """
     height, width = size
 
-    def rows(i: int) -> None:
-        first = i * _ROWS_PER_TASK
-        last = min(height, first + _ROWS_PER_TASK)
-        _linearise_rows(image0, image1, flow, state, height, width, np.float32(threshold), first, last)
-
-    run_tasks(rows, -(-height // _ROWS_PER_TASK))
+    run_ranges(
+        lambda first, last: _linearise_rows(
+            image0, image1, flow, state, height, width, np.float32(threshold), first, last
+        ),
+        height,
+    )

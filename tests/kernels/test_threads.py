@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from vidprep.kernels.cpu._threads import num_threads, run_tasks, set_num_threads
+from vidprep.kernels.cpu._threads import num_pieces, num_threads, run_ranges, run_tasks, set_num_threads
 
 
 @pytest.fixture(params=[1, 2, 5], autouse=True)
@@ -27,6 +27,19 @@ def test_every_task_runs_once(count: int) -> None:
 def test_tasks_run_at_the_same_time(threads: int) -> None:
     together = threading.Barrier(threads)
     run_tasks(lambda _: together.wait(20), threads)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 100])
+@pytest.mark.parametrize("least", [1, 30])
+def test_ranges_make_up_the_whole(threads: int, count: int, least: int) -> None:
+    ranges: list[tuple[int, int]] = []
+    run_ranges(lambda begin, end: ranges.append((begin, end)), count, least)
+    assert [i for begin, end in sorted(ranges) for i in range(begin, end)] == list(range(count))
+    assert len(ranges) == num_pieces(count, least)
+    if threads == 1 or count < 2 * least:
+        assert len(ranges) == 1
+    else:
+        assert min(end - begin for begin, end in ranges) >= least
 
 
 def test_an_error_reaches_the_caller_and_stops_the_rest() -> None:
