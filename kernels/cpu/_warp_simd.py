@@ -18,6 +18,7 @@ from ._simd import _pointer
 
 LANES = 16
 MOST_PAIRED = 8  # channels; both neighbours of a row fit a vector
+LARGE = 8 << 20  # bytes of a result that the last cache would not keep until somebody reads it
 PADDING = 16  # floats that ``blend`` may write past its last pixel
 
 _BIT, _INT32, _INT64, _FLOAT32 = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.FloatType()

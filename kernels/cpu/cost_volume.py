@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ._matching import Piece, buffer, enter_group, flat, layout, match_row, run_pieces
 from ._matching_simd import LANES, MAX_ROWS, PIXELS, fetch_to_write, interleave
+from ._warp_simd import LARGE, copy_around_cache
 
 
 def cost_volume_cpu(
@@ -22,23 +23,25 @@ def cost_volume_cpu(
     if out is None:
         out = np.empty((*shape[:3], rows, columns), np.float32)
     samples0, samples1, values = flat(features0), flat(features1), out.reshape(-1)
+    around_cache = out.nbytes > LARGE
 
     def work(piece: Piece) -> int:
-        floats = buffer(layout(piece, radius, shape[3])[3] + MAX_ROWS * rows * columns * LANES)
-        return int(_piece(samples0, samples1, shape, piece, radius, floats, values))
+        floats = buffer(layout(piece, radius, shape[3])[3] + (MAX_ROWS + 1) * rows * columns * LANES)
+        return int(_piece(samples0, samples1, shape, piece, radius, around_cache, floats, values))
 
     run_pieces(work, shape, radius)
     return out
 
 
 @njit(nogil=True, cache=True)
-def _piece(samples0, samples1, shape, bounds, radius, floats, out):  # type: ignore[no-untyped-def]
+def _piece(samples0, samples1, shape, bounds, radius, around_cache, floats, out):  # type: ignore[no-untyped-def]
     image, x0, x1, y0, y1 = bounds
     ry, rx = radius
     columns = 2 * rx + 1
     size = (2 * ry + 1) * columns
-    windows = floats[layout(bounds, radius, shape[3])[3] :]  # of each row of the group: (dy, dx, lane)
     stride = size * LANES
+    rest = floats[layout(bounds, radius, shape[3])[3] :]
+    windows, pixels = rest[: MAX_ROWS * stride], rest[MAX_ROWS * stride :]  # of the group's rows: (dy, dx, lane)
     next_row, damage = max(0, y0 - ry), 0
     for y in range(y0, y1, MAX_ROWS):
         next_row, damaged = enter_group(samples0, samples1, shape, bounds, radius, np.float32(1), y, next_row, floats)
@@ -48,7 +51,8 @@ def _piece(samples0, samples1, shape, bounds, radius, floats, out):  # type: ign
             lines = -(-min(LANES, x1 - x0 - x) * size // 16)
             for row in range(y - ry, y + rows + ry):
                 part, parts = row - y + ry, rows + 2 * ry
-                for i in range(rows * lines * part // parts, rows * lines * (part + 1) // parts):
+                share = rows * lines * part // parts, rows * lines * (part + 1) // parts
+                for i in range(share[0], share[0] if around_cache else share[1]):
                     pixel = ((image * shape[1] + y + i // lines) * shape[2] + x0 + x) * size
                     fetch_to_write(out, pixel + i % lines * 16)
                 begin = max(0, row - ry - y)
@@ -58,10 +62,20 @@ def _piece(samples0, samples1, shape, bounds, radius, floats, out):  # type: ign
             count = min(LANES, x1 - x0 - x)
             for k in range(rows):
                 pixel = ((image * shape[1] + y + k) * shape[2] + x0 + x) * size
-                if count == LANES and size >= PIXELS:
-                    interleave(windows, k * stride, size, out, pixel)
+                if around_cache:
+                    _interleave(windows, k * stride, size, LANES, pixels, 0)
+                    copy_around_cache(pixels, pixels, out, pixel, count * size)
                 else:
-                    for i in range(count):
-                        for j in range(size):
-                            out[pixel + i * size + j] = windows[k * stride + j * LANES + i]
+                    _interleave(windows, k * stride, size, count, out, pixel)
     return damage
+
+
+@njit(nogil=True, cache=True)
+def _interleave(windows, index, size, count, out, out_index):  # type: ignore[no-untyped-def]
+    """Transpose the windows of ``count`` pixels, ``LANES`` at most."""
+    if count == LANES and size >= PIXELS:
+        interleave(windows, index, size, out, out_index)
+        return
+    for i in range(count):
+        for j in range(size):
+            out[out_index + i * size + j] = windows[index + j * LANES + i]

@@ -8,11 +8,21 @@ from numpy.typing import NDArray
 
 from ._matching_simd import fetch
 from ._threads import num_threads, run_tasks
-from ._warp_simd import LANES, PADDING, aim, blend, copy, copy_around_cache, finite, subtract, subtract_around_cache
+from ._warp_simd import (
+    LANES,
+    LARGE,
+    PADDING,
+    aim,
+    blend,
+    copy,
+    copy_around_cache,
+    finite,
+    subtract,
+    subtract_around_cache,
+)
 
 _FEATURES_DAMAGED, _FLOW_DAMAGED, _MINUEND_DAMAGED = 1, 2, 4
 _LEAST = 1 << 15  # floats of a task
-_CACHE = 8 << 20  # bytes of a result that is not worth keeping in the last cache
 _AHEAD = 1 << 15  # floats that memory is asked for ahead of their use
 _CHUNK = 1024  # floats that are blended before they are written
 
@@ -40,7 +50,7 @@ def warp_cpu(
     rows = images * height
     tasks = min(rows, 4 * num_threads(), 1 + samples.size // _LEAST)
     damage = np.zeros(tasks, np.int64)
-    around_cache = out.nbytes > _CACHE
+    around_cache = out.nbytes > LARGE
     shape = (height, width, channels)
 
     def work(i: int) -> None:
