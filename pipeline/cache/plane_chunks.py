@@ -91,7 +91,7 @@ def decode_chunk(src, itemsize, block_bytes, decompress, dst):  # type: ignore[n
         if body > src.size:
             return False
         used = _number(src, end, BLOCK_HEADER_BYTES)
-        if used == 0 or body + used > src.size:
+        if not 0 < used <= size or body + used > src.size:
             return False
         data = src.ctypes.data + body
         if used != size:

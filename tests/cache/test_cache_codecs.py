@@ -41,9 +41,13 @@ def buffers(draw: st.DrawFn) -> Bytes:
     return random.integers(0, 256, size, np.uint8)
 
 
-def encode(codec: Codec, data: Bytes) -> Bytes:
-    target = np.full(codec.bound(data.size), 0xA5, np.uint8)
-    return target[: codec.encode(data, target)].copy()
+def encode(codec: Codec, data: Bytes, before: int = 0xA5) -> Bytes:
+    """Encode into memory that was full of ``before``; nothing beyond the bound may change."""
+    bound = codec.bound(data.size)
+    target = np.full(bound + 256, before, np.uint8)
+    used = codec.encode(data, target[:bound])
+    assert (target[bound:] == before).all()
+    return target[:used].copy()
 
 
 @pytest.mark.parametrize("itemsize", [1, 2, 4])
@@ -52,8 +56,10 @@ def encode(codec: Codec, data: Bytes) -> Bytes:
 @given(data=buffers(), frame_items=st.one_of(st.integers(1, 100), st.integers(1, 30_000)))
 def test_decode_gives_back_what_was_encoded(name: str, itemsize: int, data: Bytes, frame_items: int) -> None:
     codec = make_codec(name, itemsize, frame_items)
+    encoded = encode(codec, data)
+    np.testing.assert_array_equal(encode(codec, data, before=0), encoded)
     decoded = np.empty_like(data)
-    codec.decode(encode(codec, data), decoded)
+    codec.decode(encoded, decoded)
     np.testing.assert_array_equal(decoded, data)
 
 
@@ -111,12 +117,14 @@ def test_lz4_stores_noise_raw() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(data=buffers())
-def test_blocks_of_runs_are_plain_lz4(data: Bytes) -> None:
-    padded = np.concatenate((data, np.zeros(MARGIN, np.uint8)))
-    room = np.full(data.size + MARGIN, 0xA5, np.uint8)
+@given(data=buffers(), cut=st.integers(0, 3), behind=st.integers(0, 255))
+def test_blocks_of_runs_are_plain_lz4(data: Bytes, cut: int, behind: int) -> None:
+    data = data[cut:]
+    padded = np.concatenate((data, np.full(MARGIN, behind, np.uint8)))
+    room = np.full(data.size + MARGIN + 256, 0xA5, np.uint8)
     used = encode_runs(padded.ctypes.data, data.size, room.ctypes.data)
     assert used < data.size
+    assert (room[data.size + MARGIN :] == 0xA5).all()
     if used:
         pointer, size = ctypes.c_void_p, ctypes.c_int
         decompress = function("h5lz4", "LZ4_decompress_safe", size, pointer, pointer, size, size)
@@ -160,6 +168,15 @@ def test_garbage_is_refused(name: str, garbage: bytes, size: int) -> None:
         return
     with pytest.raises(CacheError):
         make_codec(name, 4, 300).decode(np.frombuffer(garbage, np.uint8), np.empty(size, np.uint8))
+
+
+def test_an_lz4_block_larger_than_what_it_holds_is_refused() -> None:
+    literals = np.arange(200, dtype=np.uint8)
+    block = bytes([0xF0, 200 - 15]) + literals.tobytes()  # fine for LZ4, but a codec would have stored it as it is
+    numbers = (200).to_bytes(8, "big"), (200).to_bytes(4, "big"), len(block).to_bytes(4, "big")
+    chunk = np.frombuffer(bytearray(b"".join(numbers) + block), np.uint8)
+    with pytest.raises(CacheError):
+        make_codec("lz4", 1, 200).decode(chunk, np.empty(200, np.uint8))
 
 
 @pytest.mark.parametrize("name", CODECS)
