@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..pipeline.errors import UsageError
-from .options import FpsType, SizeType
+from .options import FpsType, RadiusType, SizeType
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -72,6 +72,8 @@ def _wanted(option: click.Option, setting: Any) -> str:
         return "" if type(setting) in (int, float, str) else 'a number, or text such as "30000/1001"'
     if isinstance(option.type, SizeType):
         return "" if isinstance(setting, str) else 'text such as "170x128"'
+    if isinstance(option.type, RadiusType):
+        return "" if type(setting) in (int, str) else 'a whole number, or text such as "7x4"'
     return "" if isinstance(setting, str) else "text"
 
 

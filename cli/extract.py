@@ -9,9 +9,20 @@ from typing import Any
 import click
 
 from ..pipeline.modalities import MODALITIES
+from ..pipeline.motion import (
+    ASSIGNMENTS,
+    DEFAULT_RADIUS,
+    DEFAULT_TEMPERATURE,
+    DIFFERENCE_DTYPES,
+    FLOW_DTYPES,
+    FLOW_PRESETS,
+    MAX_RADIUS,
+    MIN_TEMPERATURE,
+    WARPS,
+)
 from ..pipeline.run import ExtractReport, extract
 from .config_file import read_config
-from .options import FPS, SIZE
+from .options import FPS, RADIUS, SIZE
 from .progress import ProgressDisplay
 from .rendering import counted, echo_json, readable_bytes
 
@@ -40,7 +51,49 @@ _SHOWN_FAILURES = 5
     default=1,
     show_default=True,
     metavar="S",
-    help="Distance in frames of the two pictures of a residual.",
+    help="Distance in frames of the two pictures that motion is computed from.",
+)
+@click.option(
+    "--flow-preset",
+    type=click.Choice(FLOW_PRESETS),
+    help="How TV-L1 flow is estimated.  [default: fast]",
+)
+@click.option(
+    "--flow-dtype",
+    type=click.Choice(FLOW_DTYPES),
+    help="How flow is stored: uint8 is clipped to 20 pixels.  [default: uint8]",
+)
+@click.option(
+    "--features",
+    metavar="zncc",
+    help="What displacement and cost-volume match: grey patches by their correlation.  [default: zncc]",
+)
+@click.option(
+    "--radius",
+    type=RADIUS,
+    metavar="N|XxY",
+    help=f"How far they look, 1 to {MAX_RADIUS} pixels; 7x4 is 7 across and 4 down.  [default: {DEFAULT_RADIUS}]",
+)
+@click.option(
+    "--assignment",
+    type=click.Choice(ASSIGNMENTS),
+    help="Displacement as an expectation, or winner-take-all.  [default: soft]",
+)
+@click.option(
+    "--temperature",
+    type=float,
+    metavar="T",
+    help=f"Of soft assignment, at least {MIN_TEMPERATURE:g}.  [default: {DEFAULT_TEMPERATURE:g}]",
+)
+@click.option(
+    "--warp-by",
+    type=click.Choice(WARPS),
+    help="What a warped-difference is warped by.  [default: displacement]",
+)
+@click.option(
+    "--difference-dtype",
+    type=click.Choice(DIFFERENCE_DTYPES),
+    help="How a warped-difference is stored: int8 is in steps of 2 grey levels.  [default: int8]",
 )
 @click.option(
     "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N", help="Where to decode and compute."

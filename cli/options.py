@@ -8,6 +8,7 @@ from fractions import Fraction
 import click
 
 from ..pipeline.errors import UsageError
+from ..pipeline.motion import MAX_RADIUS
 from ..pipeline.numbers import frame_rate
 
 
@@ -37,5 +38,24 @@ class FpsType(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error))
 
 
+class RadiusType(click.ParamType):  # type: ignore[type-arg]
+    """``N``, or ``XxY`` (across, then down, as in sizes), to ``(ry, rx)``, as in arrays."""
+
+    name = "N|XxY"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d{1,3})(?:x(\d{1,3}))?", str(value))
+        across, down = (0, 0) if match is None else (int(match[1]), int(match[2] or match[1]))
+        if not (1 <= across <= MAX_RADIUS and 1 <= down <= MAX_RADIUS):
+            self.fail(
+                f"{value!r} is not a radius: write pixels, 1 to {MAX_RADIUS}, for example 4, or 7x4 for 7 across and "
+                "4 down"
+            )
+        return down, across
+
+
 SIZE = SizeType()
 FPS = FpsType()
+RADIUS = RadiusType()

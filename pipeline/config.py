@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +11,7 @@ from .cache.format import DEFAULT_CHUNK_FRAMES
 from .decode.size import FrameSize
 from .errors import UsageError
 from .modalities import get_modality
+from .motion import OPTION_NAMES, MotionOptions
 from .numbers import frame_rate, whole_number
 
 DEFAULT_SIZE = FrameSize(height=128, width=170)
@@ -39,11 +40,15 @@ class ExtractConfig:
         Frames of an HDF5 chunk.
     shard_videos
         Videos of a shard, ``None`` to choose by their number (see ``pipeline.plan``).
+    motion
+        Options of the motion modalities; kept with defaults where they apply, so an option that does not is no part of
+        the configuration.
 
     Raises
     ------
     UsageError
-        If a value is not allowed; the message says which are.
+        If an option of ``motion`` is of no use to the modalities, or a value is not allowed; the message says
+        which are.
     """
 
     modalities: tuple[str, ...] = ("residual",)
@@ -53,6 +58,7 @@ class ExtractConfig:
     codec: str = "lz4"
     chunk_frames: int = DEFAULT_CHUNK_FRAMES
     shard_videos: int | None = None
+    motion: MotionOptions = field(default_factory=MotionOptions)
 
     def __post_init__(self) -> None:
         if not self.modalities:
@@ -66,6 +72,7 @@ class ExtractConfig:
             self.chunk_frames, 1, _MAX_CHUNK_FRAMES, f"chunks must hold 1 to {_MAX_CHUNK_FRAMES} frames"
         )
         object.__setattr__(self, "modalities", tuple(sorted(set(self.modalities))))
+        object.__setattr__(self, "motion", self.motion.for_modalities(self.modalities))
         object.__setattr__(self, "step", step)
         object.__setattr__(self, "chunk_frames", chunk_frames)
         if self.fps is not None:
@@ -75,8 +82,10 @@ class ExtractConfig:
             object.__setattr__(self, "shard_videos", shard_videos)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, nested as the fields are."""
+        """Return plain JSON values, nested as the fields are; but options of ``motion`` that apply stand beside."""
         values = asdict(self)
+        del values["motion"]
+        values.update(self.motion.to_json())
         values["modalities"] = list(self.modalities)
         values["fps"] = None if self.fps is None else str(self.fps)
         values["size"] = {key: value for key, value in values["size"].items() if value is not None}
@@ -85,31 +94,43 @@ class ExtractConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ExtractConfig:
         """Undo ``to_json``."""
-        known = {field.name for field in fields(cls)}
-        if set(values) != known:
-            raise UsageError(f"a config must have the keys {', '.join(sorted(known))}, got {', '.join(sorted(values))}")
-        return cls(
+        motion = {name: values[name] for name in OPTION_NAMES if name in values}
+        rest = {name: value for name, value in values.items() if name not in motion}
+        known = {field.name for field in fields(cls)} - {"motion"}
+        if set(rest) != known:
+            raise UsageError(f"a config must have the keys {', '.join(sorted(known))}, got {', '.join(sorted(rest))}")
+        config = cls(
             **{
-                **values,
-                "modalities": tuple(values["modalities"]),
-                "size": FrameSize(**values["size"]),
-                "fps": None if values["fps"] is None else Fraction(values["fps"]),
+                **rest,
+                "modalities": tuple(rest["modalities"]),
+                "size": FrameSize(**rest["size"]),
+                "fps": None if rest["fps"] is None else Fraction(rest["fps"]),
+                "motion": MotionOptions.from_json(motion),
             }
         )
+        lacking = set(config.to_json()) - set(values)
+        if lacking:
+            raise UsageError(f"a config of these modalities must have the keys {', '.join(sorted(lacking))} too")
+        return config
 
     def differences(self, other: ExtractConfig) -> list[str]:
-        """Say in words how ``other`` differs: ``step is 1 there and 4 here``."""
+        """Say in words how ``other`` differs: ``step is 1 there and 4 here``.
+
+        An option that applies to one of them alone follows from a difference that is said.
+        """
         mine, theirs = self.to_json(), other.to_json()
         return [
-            f"{key} is {_show(theirs[key])} there and {_show(mine[key])} here"
+            f"{key} is {_show(key, theirs[key])} there and {_show(key, mine[key])} here"
             for key in mine
-            if mine[key] != theirs[key]
+            if key in theirs and mine[key] != theirs[key]
         ]
 
 
-def _show(value: Any) -> str:
-    if isinstance(value, dict):
+def _show(key: str, value: Any) -> str:
+    if key == "size":
         return str(FrameSize(**value))
-    if isinstance(value, list):
+    if key == "modalities":
         return "+".join(value)
+    if key == "radius":
+        return f"{value[0]} down, {value[1]} across"
     return str(value)

@@ -15,6 +15,7 @@ from .errors import VideoError, VidprepError
 from .events import Advanced, Event
 from .modalities import get_modality
 from .modality_stream import ModalityStream
+from .motion_frames import MotionFrames
 from .videos import Video
 
 _REPORT_SECONDS = 0.2
@@ -113,13 +114,14 @@ class VideoExtraction:
             source = yield from self._open()
             with closing(source):
                 yield
-                streams = [ModalityStream(modality, config.step, out) for modality in self._modalities]
+                streams = [ModalityStream(modality, config.step, config.motion, out) for modality in self._modalities]
                 num_frames = 0
                 for chunk in source:
                     num_new = len(chunk.times)
                     num_frames += num_new
+                    frames = MotionFrames(chunk.frames, config.step, config.motion)
                     for stream in streams:
-                        stream.add(chunk)
+                        stream.add(chunk, frames)
                     self._meter.add(num_new)
                     yield
                 for stream in streams:

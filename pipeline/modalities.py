@@ -6,8 +6,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..kernels import residual
+import numpy as np
+
+from ..kernels import cost_volume, residual, warped_difference
 from .errors import UsageError
+from .motion import MotionOptions
+from .motion_frames import MotionFrames, array_module
+
+MAX_FLOW = 20.0  # pixels; what quantised flow is clipped to
+_FLOW_ZERO = 128
+_FLOW_SCALE = MAX_FLOW / 127
+_DIFFERENCE_SCALE = 255 / 127  # grey levels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What the items of a modality are on disk.
+
+    Parameters
+    ----------
+    channels, dtype
+        Of the array; NumPy's name of the type.
+    scale_factor, add_offset
+        The physical value is ``stored * scale_factor + add_offset``; ``None`` if that is what is stored.
+    """
+
+    channels: int
+    dtype: str
+    scale_factor: float | None = None
+    add_offset: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,38 +45,108 @@ class Modality:
     ----------
     name
         As on the command line and in the cache.
-    channels
-        Of the stored array.
-    dtype
-        NumPy's name of the stored type.
-    halo
-        ``halo(step)``: how many frames before a chunk are needed to compute its first item. A video of T frames
-        gives T - halo items.
+    moving
+        Whether an item is computed from two frames, ``step`` apart. Then a video of T frames gives T - step items, else
+        T.
+    stored
+        What its items are on disk, by the options.
     compute
-        ``compute(frames, step, out)``: from ``(T, H, W, 3)`` uint8, NumPy or CuPy, to ``(T - halo, H, W, channels)``,
-        written into ``out``, an array of the same kind.
+        ``compute(frames, start, stop, out)``: the items ``start`` to ``stop`` (excluded) of some frames, into ``out``,
+        an array ``(stop - start, H, W, channels)`` of the frames' kind. Item ``i`` is frame ``i``, or what is between
+        frame ``i`` and frame ``i + step``.
     """
 
     name: str
-    channels: int
-    dtype: str
-    halo: Callable[[int], int]
-    compute: Callable[[Any, int, Any], None]
+    moving: bool
+    stored: Callable[[MotionOptions], Stored]
+    compute: Callable[[MotionFrames, int, int, Any], None]
+
+    def halo(self, step: int) -> int:
+        """Return how many frames before a chunk are needed to compute its first item."""
+        return step if self.moving else 0
 
 
-def _rgb(frames: Any, step: int, out: Any) -> None:
-    out[:] = frames
+def _rgb(frames: MotionFrames, start: int, stop: int, out: Any) -> None:
+    out[:] = frames.frames[start:stop]
 
 
-def _residual(frames: Any, step: int, out: Any) -> None:
-    residual(frames, step, out=out)
+def _residual(frames: MotionFrames, start: int, stop: int, out: Any) -> None:
+    residual(frames.frames[start : stop + frames.step], frames.step, out=out)
+
+
+def _flow(frames: MotionFrames, start: int, stop: int, out: Any) -> None:
+    flow = frames.flow()[start:stop]
+    if out.dtype == np.float16:
+        out[:] = flow
+    else:
+        _quantise(flow, _FLOW_SCALE, _FLOW_ZERO, (_FLOW_ZERO - 127, _FLOW_ZERO + 127), out)
+
+
+def _displacement(frames: MotionFrames, start: int, stop: int, out: Any) -> None:
+    out[:] = frames.displacement()[start:stop]
+
+
+def _cost_volume(frames: MotionFrames, start: int, stop: int, out: Any) -> None:
+    for item in range(start, stop):  # one at a time: it is large
+        volume = cost_volume(*frames.features(item), frames.options.window)
+        out[item - start] = volume.reshape(out.shape[1:])
+
+
+def _warped_difference(frames: MotionFrames, start: int, stop: int, out: Any) -> None:
+    motion = frames.flow() if frames.options.warp_by == "flow" else frames.displacement()
+    first = frames.frames[start:stop].astype(np.float32)
+    second = frames.frames[start + frames.step : stop + frames.step].astype(np.float32)
+    difference = warped_difference(first, second, motion[start:stop])
+    if out.dtype == np.float16:
+        out[:] = difference
+    else:
+        _quantise(difference, _DIFFERENCE_SCALE, 0, (-127, 127), out)
+
+
+def _quantise(values: Any, scale: float, zero: int, limits: tuple[int, int], out: Any) -> None:
+    """Write ``values / scale + zero``, rounded and held within ``limits``, into an array of integers."""
+    xp = array_module(values)
+    stored = values * np.float32(1 / scale)
+    xp.rint(stored, out=stored)
+    stored += np.float32(zero)
+    out[:] = xp.clip(stored, *limits, out=stored)
+
+
+def _as_frames(options: MotionOptions) -> Stored:
+    return Stored(channels=3, dtype="uint8")
+
+
+def _stored_flow(options: MotionOptions) -> Stored:
+    if options.flow_dtype == "float16":
+        return Stored(channels=2, dtype="float16")
+    # A power of two times the scale is exact: zero is zero again, however it is decoded.
+    return Stored(channels=2, dtype="uint8", scale_factor=_FLOW_SCALE, add_offset=-_FLOW_ZERO * _FLOW_SCALE)
+
+
+def _stored_displacement(options: MotionOptions) -> Stored:
+    return Stored(channels=2, dtype="float16")
+
+
+def _stored_cost_volume(options: MotionOptions) -> Stored:
+    ry, rx = options.window
+    return Stored(channels=(2 * ry + 1) * (2 * rx + 1), dtype="float16")
+
+
+def _stored_difference(options: MotionOptions) -> Stored:
+    if options.difference_dtype == "float16":
+        return Stored(channels=3, dtype="float16")
+    return Stored(channels=3, dtype="int8", scale_factor=_DIFFERENCE_SCALE, add_offset=0.0)
 
 
 MODALITIES = {
     modality.name: modality
     for modality in (
-        Modality(name="rgb", channels=3, dtype="uint8", halo=lambda step: 0, compute=_rgb),
-        Modality(name="residual", channels=3, dtype="uint8", halo=lambda step: step, compute=_residual),
+        Modality(name="rgb", moving=False, stored=_as_frames, compute=_rgb),
+        Modality(name="residual", moving=True, stored=_as_frames, compute=_residual),
+        Modality(name="flow", moving=True, stored=_stored_flow, compute=_flow),
+        Modality(name="displacement", moving=True, stored=_stored_displacement, compute=_displacement),
+        Modality(name="cost-volume", moving=True, stored=_stored_cost_volume, compute=_cost_volume),
+        Modality(name="warped-difference", moving=True, stored=_stored_difference, compute=_warped_difference),
     )
 }
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
 from ..kernels._backend import is_cupy
 from .cache import DatasetSpec, VideoWriter
 from .decode import FrameChunk
 from .devices import to_host
 from .errors import VideoError
 from .modalities import Modality
+from .motion import MotionOptions
+from .motion_frames import MotionFrames
 
 
 class ModalityStream:
@@ -24,27 +21,33 @@ class ModalityStream:
         What to compute.
     step
         Distance in frames of its two pictures.
+    options
+        Of the motion modalities.
     out
         The video's writer.
     """
 
-    def __init__(self, modality: Modality, step: int, out: VideoWriter) -> None:
+    def __init__(self, modality: Modality, step: int, options: MotionOptions, out: VideoWriter) -> None:
         self._modality = modality
+        self._stored = modality.stored(options)
         self._step = step
         self._halo = modality.halo(step)
         self._out = out
         self._declared = False
 
-    def add(self, chunk: FrameChunk) -> None:
-        """Compute and write the items of the next chunk; its frames are the caller's again then."""
+    def add(self, chunk: FrameChunk, frames: MotionFrames) -> None:
+        """Compute and write the items of the next chunk, given its frames with all that is shared of them.
+
+        The frames are the caller's again then.
+        """
         assert chunk.lead >= min(self._halo, chunk.start), chunk
-        frames = chunk.frames[max(0, chunk.lead - self._halo) :]
+        first, stop = max(0, chunk.lead - self._halo), len(chunk.frames) - self._halo
         if not self._declared:
-            self._declare(frames.shape[1:3])
-        if is_cupy(frames):
-            self._compute_on_device(frames)
+            self._declare(chunk.frames.shape[1:3])
+        if is_cupy(chunk.frames):
+            self._compute_on_device(frames, first, stop)
         else:
-            self._compute(frames)
+            self._compute(frames, first, stop)
 
     def check(self, num_frames: int) -> None:
         """Raise ``VideoError`` if ``num_frames``, all that were added, were too few for a single item."""
@@ -56,25 +59,22 @@ class ModalityStream:
                 f"and this video has {frames}",
             )
 
-    def _compute(self, frames: NDArray[np.uint8]) -> None:
-        """Compute the items of consecutive frames, straight into the chunks that are being filled."""
-        done, count = 0, len(frames) - self._halo
-        while done < count:
-            room = self._out.room(self._modality.name)
-            part = frames[done : done + len(room) + self._halo]
-            taken = len(part) - self._halo
-            self._modality.compute(part, self._step, room[:taken])
-            self._out.advance(self._modality.name, taken)
-            done += taken
+    def _compute(self, frames: MotionFrames, first: int, stop: int) -> None:
+        """Compute the items ``first`` to ``stop`` (excluded), straight into the chunks that are being filled."""
+        while first < stop:
+            room = self._out.room(self._modality.name)[: stop - first]
+            self._modality.compute(frames, first, first + len(room), room)
+            self._out.advance(self._modality.name, len(room))
+            first += len(room)
 
-    def _compute_on_device(self, frames: Any) -> None:
-        """Compute the items of consecutive frames with one launch, and fetch them with one copy."""
+    def _compute_on_device(self, frames: MotionFrames, first: int, stop: int) -> None:
+        """Compute the items ``first`` to ``stop`` (excluded) at once, and fetch them with one copy."""
         import cupy
 
-        count = len(frames) - self._halo
-        if count > 0:
-            items = cupy.empty((count, *frames.shape[1:3], self._modality.channels), self._modality.dtype)
-            self._modality.compute(frames, self._step, items)
+        if first < stop:
+            shape = (stop - first, *frames.frames.shape[1:3], self._stored.channels)
+            items = cupy.empty(shape, self._stored.dtype)
+            self._modality.compute(frames, first, stop, items)
             self._out.write(self._modality.name, to_host(items))
 
     def _declare(self, size: tuple[int, int]) -> None:
@@ -83,8 +83,10 @@ class ModalityStream:
                 modality=self._modality.name,
                 height=size[0],
                 width=size[1],
-                channels=self._modality.channels,
-                dtype=self._modality.dtype,
+                channels=self._stored.channels,
+                dtype=self._stored.dtype,
+                scale_factor=self._stored.scale_factor,
+                add_offset=self._stored.add_offset,
             )
         )
         self._declared = True

@@ -15,7 +15,7 @@ from .config import ExtractConfig
 from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT
 from .errors import CacheError
-from .run import Progress, build_shards, check_workers, compression_threads
+from .run import Progress, build_shards, check_workers, compression_threads, kernel_threads
 from .shard import ShardTask
 
 _NAMED = 3
@@ -95,7 +95,13 @@ def repair(
 
         config = ExtractConfig.from_json(dict(header.config))
         tasks = [
-            ShardTask(plan=shard, config=config, cache=folder, threads=compression_threads(num_workers))
+            ShardTask(
+                plan=shard,
+                config=config,
+                cache=folder,
+                threads=compression_threads(num_workers),
+                kernel_threads=kernel_threads(num_workers),
+            )
             for shard in damaged
         ]
         build_shards(

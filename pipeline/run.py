@@ -22,6 +22,7 @@ from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
 from .errors import DiskFullError, UsageError
 from .events import Advanced, Event, ShardFinished, VideoFinished
+from .motion import MotionOptions
 from .numbers import frame_rate, seconds, whole_number
 from .plan import plan_shards
 from .shard import ShardTask
@@ -112,6 +113,14 @@ def extract(
     decoder: str = "auto",
     codec: str = "lz4",
     shard_videos: int | None = None,
+    flow_preset: str | None = None,
+    flow_dtype: str | None = None,
+    features: str | None = None,
+    radius: int | tuple[int, int] | None = None,
+    assignment: str | None = None,
+    temperature: float | None = None,
+    warp_by: str | None = None,
+    difference_dtype: str | None = None,
     workers: int | None = None,
     labels: str | None = None,
     on_error: Literal["skip", "fail"] = "skip",
@@ -130,13 +139,13 @@ def extract(
     out
         The cache's folder; made if it is not there.
     modalities
-        ``rgb``, ``residual``.
+        ``rgb``, ``residual``, ``flow``, ``displacement``, ``cost-volume``, ``warped-difference``.
     size, short_side
         ``(height, width)`` of the frames, ``(128, 170)`` unless ``short_side`` keeps each video's shape.
     fps
         Frames per second picked by timestamp; all frames by default.
     step
-        Distance in frames of the two pictures of a residual.
+        Distance in frames of the two pictures that motion is computed from.
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     decoder
@@ -145,6 +154,8 @@ def extract(
         ``lz4``, ``zstd`` or ``none``.
     shard_videos
         Videos of a shard; by default chosen by their number.
+    flow_preset, flow_dtype, features, radius, assignment, temperature, warp_by, difference_dtype
+        Options of the motion modalities: see ``pipeline.motion.MotionOptions``.
     workers
         Worker processes; by default one per core, or per GPU.
     labels
@@ -179,6 +190,16 @@ def extract(
         step=step,
         codec=codec,
         shard_videos=shard_videos,
+        motion=MotionOptions(
+            flow_preset=flow_preset,
+            flow_dtype=flow_dtype,
+            features=features,
+            radius=radius,
+            assignment=assignment,
+            temperature=temperature,
+            warp_by=warp_by,
+            difference_dtype=difference_dtype,
+        ),
     )
     if decoder not in DECODERS:
         raise UsageError(f"there is no decoder {decoder!r}: choose from {', '.join(DECODERS)}")
@@ -209,6 +230,7 @@ def extract(
                 cache=cache,
                 decoder=decoder,
                 threads=compression_threads(num_workers),
+                kernel_threads=kernel_threads(num_workers),
                 stop_on_failure=on_error == "fail",
             )
             for shard in shards
@@ -291,6 +313,11 @@ def num_cores() -> int:
 def compression_threads(num_workers: int) -> int:
     """Return a worker's compression threads: the cores that workers leave idle. With none, it compresses by itself."""
     return min(8, num_cores() // num_workers - 1) if num_cores() > num_workers else 0
+
+
+def kernel_threads(num_workers: int) -> int:
+    """Return a worker's threads for CPU kernels: its share of the cores, at least one."""
+    return max(1, num_cores() // num_workers)
 
 
 def _with_estimate(error: DiskFullError, progress: Progress) -> DiskFullError:

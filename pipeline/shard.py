@@ -34,6 +34,8 @@ class ShardTask:
         ``auto``, ``dali`` or ``pyav``.
     threads
         Compression threads.
+    kernel_threads
+        Threads of a CPU kernel, which the worker's process is set to; results do not depend on it.
     given_up
         ``(video id, stage, reason)`` of videos not to be touched again: they killed or hung a worker.
     stop_on_failure
@@ -47,6 +49,7 @@ class ShardTask:
     cache: Path
     decoder: str = "auto"
     threads: int = 1
+    kernel_threads: int = 1
     given_up: tuple[tuple[str, str, str], ...] = ()
     stop_on_failure: bool = False
     in_flight: int = IN_FLIGHT

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
 
+from ...kernels.cpu._threads import set_num_threads
 from ..devices import use_device
 from ..errors import VidprepError
 from ..events import Event, ShardFinished
@@ -62,6 +63,7 @@ def run_worker(pipe: Connection, device: str, build: ShardBuilder) -> None:
         while True:
             task = pipe.recv()
             assert isinstance(task, ShardTask)
+            set_num_threads(task.kernel_threads)
             try:
                 build(task, device, pipe.send)
             except VidprepError as error:

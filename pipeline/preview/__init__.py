@@ -79,7 +79,9 @@ def write_preview(cache: Cache, out: str | os.PathLike[str], video: str | None =
         path=path,
         num_bytes=path.stat().st_size,
         videos=tuple(view.video.id for view in views),
-        modalities=tuple(dict.fromkeys(name for view in views for name in view.modalities)),
+        modalities=tuple(
+            dict.fromkeys(name for view in views for name in view.modalities if name in view.video.modalities)
+        ),
     )
 
 

@@ -7,9 +7,11 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from .canvas import Canvas, Colour, Picture, fit
+from .colour_wheel import wheel_picture
+from .evenly import evenly
 from .lettering import shorten, text_width
-from .render import get_renderer
-from .selection import View, evenly
+from .render import ON_THE_WHEEL, Look, get_renderer
+from .selection import View
 
 if TYPE_CHECKING:
     from ..cache import Cache
@@ -22,11 +24,12 @@ _CHIP: Colour = (38, 58, 84)
 _CHIP_TEXT: Colour = (158, 203, 255)
 
 _WIDTH = 1072  # of a line of pictures: six of about the default size
-_LINES_OF_ONE = 3  # when there is but one video to show
+_ROWS_OF_ONE, _LINES_OF_ONE = 12, 3  # at most, of pictures and of frames, when there is but one video to show
 _CELL_HEIGHT = 128  # the default size of a cache's frames: shown pixel by pixel
 _CELL_HEIGHTS = (48, 240)
 _CELL_WIDTHS = (132, 260)  # captions need the lower one
 _MARGIN, _GAP, _RADIUS = 28, 8, 6
+_WHEEL = 112  # its diameter, where there is room
 _TITLE_SIZE, _NAME_SIZE, _SIZE = 19, 13, 10.5  # heights of capitals
 _HEADER, _CAPTION_LINE = 90, 21
 _VIDEO_HEADER, _FRAME_LINE, _LINE_GAP, _VIDEO_GAP = 44, 18, 12, 26
@@ -63,15 +66,19 @@ def contact_sheet(cache: Cache, views: list[View]) -> Picture:
     -------
     ``(H, W, 3)`` uint8 RGB.
     """
-    blocks = [_Block.of(view, _LINES_OF_ONE if len(views) == 1 else 1) for view in views]
+    max_lines = max(1, min(_LINES_OF_ONE, _ROWS_OF_ONE // len(views[0].modalities))) if len(views) == 1 else 1
+    blocks = [_Block.of(view, max_lines) for view in views]
     modalities = list(dict.fromkeys(name for view in views for name in view.modalities))
     label_width = round(max(text_width(name, _NAME_SIZE) for name in modalities)) + 18
-    captions = [f"{name}: {get_renderer(name).caption}" for name in modalities]
+    captions = [f"{name}: {get_renderer(name, views[0].look).caption}" for name in modalities]
+    legend = [modality for modality in modalities if modality in ON_THE_WHEEL]
     header = _HEADER + _CAPTION_LINE * len(captions)
     width = label_width + _WIDTH + 2 * _MARGIN
     height = header + sum(block.height + _VIDEO_GAP for block in blocks) + _MARGIN - _VIDEO_GAP
     canvas = Canvas.blank(height, width, BACKGROUND)
     _paint_header(canvas, cache, captions)
+    if legend:
+        _paint_wheel(canvas, views[0].look, header)
     y = header
     for block in blocks:
         _paint_block(canvas, cache, block, y, _MARGIN + label_width)
@@ -109,6 +116,14 @@ def _paint_header(canvas: Canvas, cache: Cache, captions: list[str]) -> None:
     canvas.text(52, x, " \N{MIDDLE DOT} ".join(facts), size=_SIZE, colour=_QUIET)
     for row, caption in enumerate(captions):
         canvas.text(80 + _CAPTION_LINE * row, _MARGIN, caption, size=_SIZE, colour=_QUIET)
+
+
+def _paint_wheel(canvas: Canvas, look: Look, header: int) -> None:
+    diameter = min(_WHEEL, header - 2 * _MARGIN)
+    left, top = canvas.pixels.shape[1] - _MARGIN - diameter, _MARGIN - 4
+    canvas.picture(top, left, wheel_picture(diameter), radius=diameter // 2)
+    label = f"{look.motion_scale:g} px"
+    canvas.text(top + diameter, left - text_width(label, _SIZE) - 4, label, size=_SIZE, colour=_QUIET)
 
 
 def _paint_block(canvas: Canvas, cache: Cache, block: _Block, y: int, x: int) -> None:

@@ -105,7 +105,7 @@ class _Stage:
         self._left = [_MARGIN + index * (width + _GAP) for index in range(count)]
         canvas = Canvas.blank(*self.size, BACKGROUND)
         for left, modality in zip(self._left, view.modalities, strict=True):
-            title = shorten(get_renderer(modality).title, _SIZE, width)
+            title = shorten(get_renderer(modality, view.look).title, _SIZE, width)
             canvas.text(_CAPTION - 12, left, title, size=_SIZE, colour=_TEXT)
         self._background = canvas.pixels
 

@@ -18,9 +18,10 @@ from ... import __version__
 from ..cache.atomic import readable_bytes
 from ..summary import CacheSummary, ModalitySummary, summarise
 from .canvas import Picture, fit
+from .evenly import evenly
 from .images import encode_jpeg
 from .render import get_renderer
-from .selection import View, evenly
+from .selection import View
 
 if TYPE_CHECKING:
     from ..cache import Cache, VideoInfo
@@ -44,7 +45,8 @@ def page(cache: Cache, views: list[View]) -> str:
         source=escape(f"from {cache.header.source}"),
         facts="\n".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in _facts(summary)),
         notes="\n".join(
-            f'<p class="quiet">{escape(name)}: {escape(get_renderer(name).caption)}.</p>' for name in modalities
+            f'<p class="quiet">{escape(name)}: {escape(get_renderer(name, views[0].look).caption)}.</p>'
+            for name in modalities
         ),
         cards="\n".join(_card(cache, view, number) for number, view in enumerate(views)),
         tables="\n".join(_tables(cache, summary)),
@@ -103,7 +105,7 @@ def _figure(cache: Cache, view: View, modality: str, frames: list[int], columns:
     label = escape(f"{modality} of {view.video.id}")
     return (
         f'<figure><div class="strip" role="img" aria-label="{label}" style="{style}"></div>'
-        f"<figcaption>{escape(get_renderer(modality).title)}</figcaption></figure>"
+        f"<figcaption>{escape(get_renderer(modality, view.look).title)}</figcaption></figure>"
     )
 
 

@@ -5,16 +5,44 @@ A new modality is one more entry of ``RENDERERS``; sheet, film and page then sho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from .colour_wheel import colour_motion
+from .cost_tiles import cost_tiles
 
 RESIDUAL_GAIN = 3  # most differences between neighbouring frames are below 20 of 255: invisible as they are
+SIGNED_GAIN = 1.5  # as far from mid grey as a residual is from black
+_GREY = 128
+_TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the pictures of one preview have in common.
+
+    Parameters
+    ----------
+    motion_scale
+        Pixels of motion that have full colour.
+    window
+        ``(ry, rx)`` of the cost volume; ``None`` takes it for a square one.
+    warped_by
+        What a warped difference was warped by, if that is known.
+    """
+
+    motion_scale: float = 4.0
+    window: tuple[int, int] | None = None
+    warped_by: str = "motion"
+
+
+DEFAULT_LOOK = Look()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +52,9 @@ class Renderer:
     Parameters
     ----------
     picture
-        From ``(T, H, W, C)``, in physical units where the dataset is quantised, to ``(T, H, W, 3)`` uint8.
+        From ``(T, H, W, C)``, in physical units where the dataset is quantised, to ``(T, H', W', 3)`` uint8.
     title
-        A few words for a small place: the name, and the gain if there is one.
+        A few words for a small place: the name, and the gain or scale if there is one.
     caption
         What the picture shows, and whatever was done to make it visible.
     """
@@ -36,26 +64,83 @@ class Renderer:
     caption: str
 
 
-def render(modality: str, array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Turn ``(T, H, W, C)`` of a modality into ``(T, H, W, 3)`` uint8 RGB.
+def render(modality: str, array: NDArray[Any], look: Look = DEFAULT_LOOK) -> NDArray[np.uint8]:
+    """Turn ``(T, H, W, C)`` of a modality into ``(T, H', W', 3)`` uint8 RGB.
 
     Raises
     ------
     UsageError
         No picture of this modality is known.
     """
-    return get_renderer(modality).picture(array)
+    return get_renderer(modality, look).picture(array)
 
 
-def get_renderer(modality: str) -> Renderer:
+def get_renderer(modality: str, look: Look = DEFAULT_LOOK) -> Renderer:
     """Look a modality's renderer up; ``UsageError`` says which exist."""
     if modality not in RENDERERS:
         raise UsageError(f"modality {modality!r} cannot be pictured: this vidprep pictures {', '.join(RENDERERS)}")
-    return RENDERERS[modality]
+    return RENDERERS[modality](look)
 
 
-def _as_stored(frames: NDArray[Any]) -> NDArray[np.uint8]:
-    return frames.astype(np.uint8, copy=False)
+def _rgb(look: Look) -> Renderer:
+    return Renderer(
+        picture=lambda frames: frames.astype(np.uint8, copy=False), title="rgb", caption="the frames as stored"
+    )
+
+
+def _residual(look: Look) -> Renderer:
+    return Renderer(
+        picture=_brightened,
+        title=f"residual {RESIDUAL_GAIN}{_TIMES}",
+        caption=f"the difference to the frame one step before, shown {RESIDUAL_GAIN}{_TIMES} as bright",
+    )
+
+
+def _flow(look: Look) -> Renderer:
+    return _motion("flow", "TV-L1 flow", look)
+
+
+def _displacement(look: Look) -> Renderer:
+    return _motion("displacement", "displacement of the features", look)
+
+
+def _motion(name: str, what: str, look: Look) -> Renderer:
+    scale = look.motion_scale
+    return Renderer(
+        picture=lambda motion: colour_motion(motion, scale),
+        title=f"{name}, full at {scale:g} px",
+        caption=f"{what} since the frame one step before, coloured as on the wheel, in full colour at {scale:g} px",
+    )
+
+
+def _warped_difference(look: Look) -> Renderer:
+    return Renderer(
+        picture=_around_grey,
+        title=f"warped by {look.warped_by} {SIGNED_GAIN:g}{_TIMES}",
+        caption=f"what is left of the difference once the frame before is moved by the {look.warped_by}; grey is "
+        f"nothing, shown {SIGNED_GAIN:g}{_TIMES}",
+    )
+
+
+def _derived(motion: str) -> Callable[[Look], Renderer]:
+    def of(look: Look) -> Renderer:
+        renderer = _warped_difference(replace(look, warped_by=motion))
+        return replace(renderer, caption=f"{renderer.caption}; computed for this picture, not in the cache")
+
+    return of
+
+
+def _cost_volume(look: Look) -> Renderer:
+    def picture(volumes: NDArray[Any]) -> NDArray[np.uint8]:
+        side = math.isqrt(volumes.shape[3]) // 2
+        return cost_tiles(volumes, look.window or (side, side))
+
+    return Renderer(
+        picture=picture,
+        title="cost volume",
+        caption="at points of the frame, how alike the features around are one step before and now: light is alike, "
+        "the middle is no motion",
+    )
 
 
 def _brightened(differences: NDArray[Any]) -> NDArray[np.uint8]:
@@ -63,11 +148,23 @@ def _brightened(differences: NDArray[Any]) -> NDArray[np.uint8]:
     return bright
 
 
-RENDERERS = {
-    "rgb": Renderer(picture=_as_stored, title="rgb", caption="the frames as stored"),
-    "residual": Renderer(
-        picture=_brightened,
-        title=f"residual {RESIDUAL_GAIN}\N{MULTIPLICATION SIGN}",
-        caption=f"the difference to the frame one step before, shown {RESIDUAL_GAIN}\N{MULTIPLICATION SIGN} as bright",
-    ),
+def _around_grey(differences: NDArray[Any]) -> NDArray[np.uint8]:
+    shifted = np.rint(_GREY + np.float32(SIGNED_GAIN) * differences.astype(np.float32))
+    return np.clip(shifted, 0, 255).astype(np.uint8)
+
+
+DERIVED = {"warped by flow": "flow", "warped by displacement": "displacement"}
+"""What a preview computes from ``rgb`` and a motion to show beside a stored ``warped-difference`` by the other."""
+
+ON_THE_WHEEL = ("flow", "displacement")
+"""Modalities whose colours the wheel explains."""
+
+RENDERERS: dict[str, Callable[[Look], Renderer]] = {  # in the order of display
+    "rgb": _rgb,
+    "flow": _flow,
+    "displacement": _displacement,
+    "residual": _residual,
+    "warped-difference": _warped_difference,
+    **{name: _derived(motion) for name, motion in DERIVED.items()},
+    "cost-volume": _cost_volume,
 }

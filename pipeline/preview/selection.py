@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...kernels import warped_difference
 from ..errors import CacheError
-from .render import RENDERERS, render
+from .evenly import evenly
+from .look import look_at
+from .render import DEFAULT_LOOK, DERIVED, RENDERERS, Look, render
 
 if TYPE_CHECKING:
     from ..cache import Cache, VideoInfo
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
 _SAME_SHAPE = 0.02  # a picture stored this near to its source's shape is shown pixel by pixel
 _MOST_STRETCHED = 8.0
 _CANDIDATES = 4096  # videos looked at to find a few of each class, so that a huge cache answers at once
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,39 +30,55 @@ class View:
     Parameters
     ----------
     modalities
-        In the order of display.
+        In the order of display; those of ``render.DERIVED`` are computed for the preview.
     frames
         Numbers of the frames for which every modality has an item.
     offsets
         Item ``t`` of a modality belongs to frame ``t + offset``: the residual of step s at frame t+s shows what changed
         since frame t.
+    look
+        How they are pictured.
     """
 
     video: VideoInfo
     modalities: tuple[str, ...]
     frames: range
     offsets: Mapping[str, int]
+    look: Look = DEFAULT_LOOK
 
     @classmethod
-    def of(cls, video: VideoInfo) -> View:
+    def of(cls, video: VideoInfo, look: Look = DEFAULT_LOOK) -> View:
+        offsets = {name: video.num_frames - stored.num_frames for name, stored in video.modalities.items()}
+        for name, motion in DERIVED.items():
+            if {"rgb", motion, "warped-difference"} <= offsets.keys() and look.warped_by != motion:
+                offsets[name] = offsets[motion]
         order = list(RENDERERS)
-        modalities = sorted(video.modalities, key=lambda name: order.index(name) if name in order else len(order))
-        offsets = {name: video.num_frames - video.modalities[name].num_frames for name in modalities}
+        modalities = sorted(offsets, key=lambda name: order.index(name) if name in order else len(order))
         first, last = max(offsets.values()), video.num_frames
-        return cls(video=video, modalities=tuple(modalities), frames=range(first, last), offsets=offsets)
+        return cls(video=video, modalities=tuple(modalities), frames=range(first, last), offsets=offsets, look=look)
 
     def pictures(self, cache: Cache, modality: str, start: int, stop: int) -> NDArray[np.uint8]:
         """RGB pictures ``(stop - start, H, W, 3)`` that belong to the frames ``start`` to ``stop`` (excluded)."""
+        return render(modality, self._items(cache, modality, start, stop), self.look)
+
+    def _items(self, cache: Cache, modality: str, start: int, stop: int) -> NDArray[Any]:
+        """``(stop - start, H, W, C)`` in physical units."""
+        if modality in DERIVED:
+            step = self.offsets[modality]
+            first, second = (self._items(cache, "rgb", start - back, stop - back) for back in (step, 0))
+            motion = self._items(cache, DERIVED[modality], start, stop)
+            difference: NDArray[np.float32] = warped_difference(
+                first.astype(np.float32), second.astype(np.float32), motion
+            )
+            return difference
         offset = self.offsets[modality]
-        stored = self.video.modalities[modality]
-        quantised = stored.scale_factor is not None
-        items: NDArray[Any] = cache.read(self.video.id, modality, start - offset, stop - offset, decode=quantised)
-        return render(modality, items)
+        quantised = self.video.modalities[modality].scale_factor is not None
+        return cache.read(self.video.id, modality, start - offset, stop - offset, decode=quantised)
 
     @property
     def shown_size(self) -> tuple[int, int]:
         """``(height, width)`` that gives the stored pictures the shape of their source, which a fixed size squeezes."""
-        stored = self.video.modalities[self.modalities[0]]
+        stored = next(iter(self.video.modalities.values()))  # all of a video's are of one size
         source_height, source_width = self.video.source_height, self.video.source_width
         if source_height < 1 or source_width < 1:
             return stored.height, stored.width
@@ -99,7 +117,7 @@ def choose_views(cache: Cache, video: str | None, *, limit: int) -> list[View]:
         The cache has no video at all.
     """
     if video is not None:
-        return [View.of(cache.videos[video])]
+        return _views(cache, [video])
     if not len(cache):
         raise CacheError(
             f"there is nothing to see in {cache.path}: it holds no videos, and {len(cache.failures)} failed "
@@ -107,7 +125,13 @@ def choose_views(cache: Cache, video: str | None, *, limit: int) -> list[View]:
         )
     candidates = evenly(list(cache.videos), _CANDIDATES)
     labels = {id_: cache.videos[id_].label or "" for id_ in candidates}
-    return [View.of(cache.videos[id_]) for id_ in spread_over_classes(labels, limit)]
+    return _views(cache, spread_over_classes(labels, limit))
+
+
+def _views(cache: Cache, ids: Sequence[str]) -> list[View]:
+    videos = [cache.videos[id_] for id_ in ids]
+    look = look_at(cache, videos)
+    return [View.of(video, look) for video in videos]
 
 
 def spread_over_classes(labels: Mapping[str, str], limit: int) -> list[str]:
@@ -125,10 +149,3 @@ def spread_over_classes(labels: Mapping[str, str], limit: int) -> list[str]:
                 left -= 1
     chosen = {id_ for label in classes for id_ in evenly(by_class[label], quota[label])}
     return [id_ for id_ in labels if id_ in chosen]
-
-
-def evenly(items: Sequence[T], number: int) -> list[T]:
-    """Up to ``number`` of ``items``, evenly spaced, each from the middle of its share."""
-    if len(items) <= number:
-        return list(items)
-    return [items[(2 * i + 1) * len(items) // (2 * number)] for i in range(number)]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from made_caches import make_cache
 from vidprep.pipeline.errors import CacheError, UsageError
 from vidprep.pipeline.modalities import MODALITIES
+from vidprep.pipeline.preview.evenly import evenly
 from vidprep.pipeline.preview.render import RENDERERS, RESIDUAL_GAIN, get_renderer, render
-from vidprep.pipeline.preview.selection import View, choose_views, evenly, spread_over_classes
+from vidprep.pipeline.preview.selection import View, choose_views, spread_over_classes
 
 
 @pytest.mark.parametrize("step", [1, 3])
@@ -48,7 +49,7 @@ def test_quantised_datasets_are_rendered_in_physical_units(tmp_path: Path) -> No
 
 def test_every_modality_that_can_be_extracted_can_be_seen() -> None:
     assert set(MODALITIES) <= set(RENDERERS)
-    with pytest.raises(UsageError, match=r"'heat' cannot be pictured.*rgb, residual"):
+    with pytest.raises(UsageError, match=r"'heat' cannot be pictured.*rgb, flow, .*residual"):
         render("heat", np.zeros((1, 2, 2, 3), np.uint8))
 
 
