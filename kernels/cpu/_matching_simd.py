@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from ._simd import _pointer
@@ -24,13 +25,17 @@ _INT32, _FLOAT32 = ir.IntType(32), ir.FloatType()
 
 
 def _blocking() -> tuple[int, int]:
-    """Return lanes of a vector and columns of a block: rows x columns sums, rows more vectors and one must fit."""
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f"):
+    """Return lanes of a vector and columns of a block: rows x columns sums, rows more vectors and one must fit.
+
+    Decided by what Numba compiles for, which its cache tells apart too, and not by the machine this runs on.
+    """
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    present = features.split(",")
+    if "+avx512f" in present:
         return 16, 9  # 32 registers
-    if features.get("avx2"):
+    if "+avx2" in present:
         return 8, 4  # 16 registers
-    if binding.get_process_triple().startswith(("aarch64", "arm64")):
+    if triple.startswith(("aarch64", "arm64")):
         return 4, 9  # 32 registers
     return 4, 4  # 16 registers
 
