@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tvl1 import TVL1Parameters
+from ..tvl1_tables import level_sizes
 from ._threads import num_threads, run_tasks
 from .tvl1_median import median_filter
 from .tvl1_planes import Planes, num_floats, planes_in
-from .tvl1_pyramid import build_pyramid, level_sizes, upsample_flow
+from .tvl1_pyramid import build_pyramid, upsample_flow
 from .tvl1_solver import DUAL_PLANES, FLOW_PLANES, STATE_PLANES, flow_vectors, iterate
 from .tvl1_warp import linearise
 

@@ -22,10 +22,11 @@ from vidprep.kernels import tvl1_flow, tvl1_flow_of_clip
 from vidprep.kernels.cpu._threads import set_num_threads
 from vidprep.kernels.cpu.tvl1_median import median_filter
 from vidprep.kernels.cpu.tvl1_planes import num_floats, pixels, planes_in, repeat_edges
-from vidprep.kernels.cpu.tvl1_pyramid import build_pyramid, level_sizes
+from vidprep.kernels.cpu.tvl1_pyramid import build_pyramid
 from vidprep.kernels.cpu.tvl1_solver import N1, P11, STATE_PLANES, iterate
 from vidprep.kernels.cpu.tvl1_warp import linearise
 from vidprep.kernels.tvl1 import PRESETS, TVL1Parameters, tvl1_parameters
+from vidprep.kernels.tvl1_tables import level_sizes
 
 SHAPES = [(1, 1), (1, 7), (9, 1), (2, 2), (5, 16), (7, 17), (33, 31), (64, 48)]
 BANDED = (90, 200)  # large enough for several bands
