@@ -11,7 +11,7 @@ Optical Flow", 2009), and the gradient is the mean of both images' (ibid.).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -157,8 +157,7 @@ def tvl1_flow(frames0: Any, frames1: Any, preset: str = "fast", **parameters: An
             f"frames0 and frames1 must have the same shape and type, got {tuple(frames0.shape)} {frames0.dtype} and "
             f"{tuple(frames1.shape)} {frames1.dtype}"
         )
-    count = len(frames0)
-    return _solve([*frames0, *frames1], [(i, count + i) for i in range(count)], frames0, chosen)
+    return _solve((frames0, frames1), len(frames0), chosen)
 
 
 def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", **parameters: Any) -> Any:
@@ -190,7 +189,7 @@ def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", **parame
         raise ValueError(f"step must be a positive integer, got {step!r}")
     if len(frames) <= step:
         raise ValueError(f"flow with step {step} needs at least {step + 1} frames, got {len(frames)}")
-    return _solve(list(frames), [(t, t + int(step)) for t in range(len(frames) - step)], frames, chosen)
+    return _solve((frames,), int(step), chosen)
 
 
 def _check(name: str, frames: Any, axis: str) -> None:
@@ -202,9 +201,13 @@ def _check(name: str, frames: Any, axis: str) -> None:
         raise ValueError(f"{name} must be finite, got NaN or infinite values: replace them before estimating motion")
 
 
-def _solve(frames: Sequence[Any], pairs: Sequence[tuple[int, int]], like: Any, parameters: TVL1Parameters) -> Any:
-    if common_backend(frames=like) == "cuda":
-        raise TypeError("tvl1_flow takes NumPy arrays, got CuPy: move the frames to the CPU with .get()")
+def _solve(stacks: tuple[Any, ...], lag: int, parameters: TVL1Parameters) -> Any:
+    """Solve all pairs of frames ``lag`` apart, of frames numbered through all stacks."""
+    if common_backend(frames=stacks[0]) == "cuda":
+        from .cuda.tvl1 import tvl1_flow_cuda
+
+        return tvl1_flow_cuda(stacks, lag, parameters)
     from .cpu.tvl1 import tvl1_flow_cpu
 
-    return tvl1_flow_cpu(frames, pairs, parameters)
+    frames = [frame for stack in stacks for frame in stack]
+    return tvl1_flow_cpu(frames, [(i, i + lag) for i in range(len(frames) - lag)], parameters)

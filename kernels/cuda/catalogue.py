@@ -17,6 +17,10 @@ SPECIALISATIONS: Final[Mapping[str, tuple[Mapping[str, str], ...]]] = {
         {"SAMPLE": "float", "RESULT": "float"},
         {"SAMPLE": "float", "RESULT": "float", "SIGNED": "1"},
     ),
+    "tvl1_iterate": ({},),
+    "tvl1_linearise": ({},),
+    "tvl1_median": ({"SIZE": "3"}, {"SIZE": "5"}),
+    "tvl1_resample": ({"SAMPLE": "float"}, {"SAMPLE": "uint8"}),
     "yuv": (
         {"SAMPLE": "uint8"},
         {"SAMPLE": "uint16"},

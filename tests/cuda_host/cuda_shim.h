@@ -176,6 +176,12 @@ inline int __clz(int bits) { return bits ? __builtin_clz(unsigned(bits)) : 32; }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline float __fdividef(float a, float b) { return a / b; }
 inline float __expf(float x) { return expf(x); }
+// Rounded each by itself: the flag -ffp-contract=off keeps the compiler from joining them here.
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __frcp_rn(float x) { return 1.0f / x; }
+inline float __fsqrt_rn(float x) { return sqrtf(x); }
 inline float __saturatef(float x) { return x > 0 ? (x < 1 ? x : 1.0f) : 0.0f; }
 inline int __float2int_rn(float x) { return int(rintf(x)); }
 inline int __float2int_rd(float x) { return int(floorf(x)); }
