@@ -131,7 +131,7 @@ _primal_measured = _row_step(primal=True, dual=False, measured=True)
 _primal_dual_measured = _row_step(primal=True, dual=True, measured=True)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, inline="always")
 def _row(flow, state, changes, y, height, width, theta, rate, primal, dual, measured):  # type: ignore[no-untyped-def]
     """Renew u of row ``y`` and p of row ``y - 1``, or one of both."""
     line = flow.shape[2]
