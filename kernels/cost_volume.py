@@ -35,7 +35,7 @@ def cost_volume(features0: Any, features1: Any, radius: Radius, *, out: Any = No
     Raises
     ------
     TypeError
-        If a feature map is not a NumPy array of float32 or float16.
+        If a feature map is not a NumPy or CuPy array of float32 or float16.
     ValueError
         If shapes do not fit, the radius is out of range, or a feature is NaN, infinite or 1e18 long.
     """
@@ -49,7 +49,9 @@ def cost_volume(features0: Any, features1: Any, radius: Radius, *, out: Any = No
         if not out.flags.c_contiguous:
             raise ValueError("out must be C-contiguous")
     if backend == "cuda":
-        raise TypeError("cost_volume takes NumPy arrays, got CuPy arrays; move them with cupy.asnumpy")
+        from .cuda.cost_volume import cost_volume_cuda
+
+        return cost_volume_cuda(features0, features1, window, out)
     from .cpu.cost_volume import cost_volume_cpu
 
     first, second = (np.ascontiguousarray(features, np.float32) for features in (features0, features1))

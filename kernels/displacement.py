@@ -59,7 +59,7 @@ def displacement(
     Raises
     ------
     TypeError
-        If a feature map is not a NumPy array of float32 or float16.
+        If a feature map is not a NumPy or CuPy array of float32 or float16.
     ValueError
         If shapes do not fit, a parameter is out of range, or a feature is NaN, infinite or 1e18 long.
     """
@@ -71,12 +71,15 @@ def displacement(
     number = isinstance(temperature, (int, float, np.integer, np.floating)) and not isinstance(temperature, bool)
     if not number or not MIN_TEMPERATURE <= temperature < math.inf:
         raise ValueError(f"temperature must be a number of at least {MIN_TEMPERATURE:g}, got {temperature!r}")
+    softness = float(temperature) if assignment == "soft" else None
     if backend == "cuda":
-        raise TypeError("displacement takes NumPy arrays, got CuPy arrays; move them with cupy.asnumpy")
+        from .cuda.displacement import displacement_cuda
+
+        return displacement_cuda(features0, features1, window, softness)
     from .cpu.displacement import displacement_cpu
 
     first, second = (np.ascontiguousarray(features, np.float32) for features in (features0, features1))
-    return displacement_cpu(first, second, window, float(temperature) if assignment == "soft" else None, _order(window))
+    return displacement_cpu(first, second, window, softness, _order(window))
 
 
 @cache

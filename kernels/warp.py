@@ -35,7 +35,7 @@ def warp(features: Any, flow: Any, *, out: Any = None) -> Any:
     Raises
     ------
     TypeError
-        If an array is not a NumPy array of float32 or float16.
+        If an array is not a NumPy or CuPy array of float32 or float16.
     ValueError
         If shapes do not fit, a feature is NaN or infinite, or the flow has NaN.
     """
@@ -43,7 +43,7 @@ def warp(features: Any, flow: Any, *, out: Any = None) -> Any:
     _check_features("features", features)
     _check_flow(flow, features.shape)
     _check_out(out, features)
-    return _warp(backend, "warp", features, flow, None, out, ("features", "minuend"))
+    return _warp(backend, features, flow, None, out, ("features", "minuend"))
 
 
 def warped_difference(features0: Any, features1: Any, flow: Any, *, out: Any = None) -> Any:
@@ -70,7 +70,7 @@ def warped_difference(features0: Any, features1: Any, flow: Any, *, out: Any = N
     Raises
     ------
     TypeError
-        If an array is not a NumPy array of float32 or float16.
+        If an array is not a NumPy or CuPy array of float32 or float16.
     ValueError
         If shapes do not fit, a feature is NaN or infinite, or the flow has NaN.
     """
@@ -83,7 +83,7 @@ def warped_difference(features0: Any, features1: Any, flow: Any, *, out: Any = N
         )
     _check_flow(flow, features0.shape)
     _check_out(out, features0)
-    return _warp(backend, "warped_difference", features0, flow, features1, out, ("features0", "features1"))
+    return _warp(backend, features0, flow, features1, out, ("features0", "features1"))
 
 
 def _check_features(name: str, features: Any) -> None:
@@ -109,11 +109,11 @@ def _check_out(out: Any, features: Any) -> None:
         raise ValueError(f"out must be a C-contiguous {tuple(features.shape)} float32 array like the features")
 
 
-def _warp(
-    backend: str, operation: str, features: Any, flow: Any, minuend: Any, out: Any, names: tuple[str, str]
-) -> Any:
+def _warp(backend: str, features: Any, flow: Any, minuend: Any, out: Any, names: tuple[str, str]) -> Any:
     if backend == "cuda":
-        raise TypeError(f"{operation} takes NumPy arrays, got CuPy arrays; move them with cupy.asnumpy")
+        from .cuda.warp import warp_cuda
+
+        return warp_cuda(features, flow, minuend, out, names)
     from .cpu.warp import warp_cpu
 
     arrays = [None if array is None else np.ascontiguousarray(array, np.float32) for array in (features, flow, minuend)]

@@ -9,15 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executors import Run, executor
+from executors import Run
 from references import cost_volume_reference
 from tolerances import assert_matches_reference
 from vidprep.kernels import cost_volume
-
-
-@pytest.fixture(scope="module")
-def run() -> Run:
-    return executor("cpu")
 
 
 def random_pair(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

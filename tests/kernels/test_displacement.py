@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executors import Run, executor
+from executors import Run
 from references import cost_volume_reference, displacement_reference, winner_reference
 from tolerances import assert_matches_reference
 from vidprep.kernels import cost_volume, displacement
@@ -28,11 +28,6 @@ SHAPES = [
     ((1, 31, 18, 33), (15, 15)),
     ((1, 50, 20, 2), (2, 9)),  # bands
 ]
-
-
-@pytest.fixture(scope="module")
-def run() -> Run:
-    return executor("cpu")
 
 
 def random_pair(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executors import Run, executor
+from executors import Run
 from references import warp_reference, warped_difference_reference
 from tolerances import assert_matches_reference
 from vidprep.kernels import warp, warped_difference
@@ -25,11 +25,6 @@ SHAPES = [
     (5, 16, 64),
     (3, 33, 130),
 ]
-
-
-@pytest.fixture(scope="module")
-def run() -> Run:
-    return executor("cpu")
 
 
 def random_scene(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
