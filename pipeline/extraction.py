@@ -114,7 +114,7 @@ class VideoExtraction:
             source = yield from self._open()
             with closing(source):
                 yield
-                streams = [ModalityStream(modality, config.step, config.motion, out) for modality in self._modalities]
+                streams = [ModalityStream(modality, config, out) for modality in self._modalities]
                 num_frames = 0
                 for chunk in source:
                     num_new = len(chunk.times)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ..kernels._backend import is_cupy
 from .cache import DatasetSpec, VideoWriter
+from .cache.atomic import readable_bytes
+from .cache.codecs import MAX_CHUNK_BYTES
+from .config import ExtractConfig
 from .decode import FrameChunk
 from .devices import to_host
 from .errors import VideoError
 from .modalities import Modality
-from .motion import MotionOptions
 from .motion_frames import MotionFrames
 
 
@@ -19,19 +21,18 @@ class ModalityStream:
     ----------
     modality
         What to compute.
-    step
-        Distance in frames of its two pictures.
-    options
-        Of the motion modalities.
+    config
+        Of the extraction.
     out
         The video's writer.
     """
 
-    def __init__(self, modality: Modality, step: int, options: MotionOptions, out: VideoWriter) -> None:
+    def __init__(self, modality: Modality, config: ExtractConfig, out: VideoWriter) -> None:
         self._modality = modality
-        self._stored = modality.stored(options)
-        self._step = step
-        self._halo = modality.halo(step)
+        self._stored = modality.stored(config.motion)
+        self._chunk_frames = config.chunk_frames
+        self._step = config.step
+        self._halo = modality.halo(config.step)
         self._out = out
         self._declared = False
 
@@ -78,15 +79,20 @@ class ModalityStream:
             self._out.write(self._modality.name, to_host(items))
 
     def _declare(self, size: tuple[int, int]) -> None:
-        self._out.add_dataset(
-            DatasetSpec(
-                modality=self._modality.name,
-                height=size[0],
-                width=size[1],
-                channels=self._stored.channels,
-                dtype=self._stored.dtype,
-                scale_factor=self._stored.scale_factor,
-                add_offset=self._stored.add_offset,
-            )
+        spec = DatasetSpec(
+            modality=self._modality.name,
+            height=size[0],
+            width=size[1],
+            channels=self._stored.channels,
+            dtype=self._stored.dtype,
+            scale_factor=self._stored.scale_factor,
+            add_offset=self._stored.add_offset,
         )
+        if spec.frame_bytes * self._chunk_frames > MAX_CHUNK_BYTES:
+            raise VideoError(
+                "compute",
+                f"{spec.modality} of {size[1]}x{size[0]} pixels takes {readable_bytes(spec.frame_bytes)} an item, and "
+                f"{readable_bytes(MAX_CHUNK_BYTES // self._chunk_frames)} is the most: choose a smaller size or radius",
+            )
+        self._out.add_dataset(spec)
         self._declared = True

@@ -6,10 +6,11 @@ import dataclasses
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from ..kernels.displacement import DEFAULT_TEMPERATURE as DEFAULT_TEMPERATURE
 from ..kernels.displacement import MIN_TEMPERATURE as MIN_TEMPERATURE
+from ..kernels.displacement import Assignment as Assignment
 from ..kernels.tvl1 import PRESETS
 from .errors import UsageError
 from .numbers import whole_number
@@ -17,7 +18,7 @@ from .numbers import whole_number
 FLOW_PRESETS = tuple(PRESETS)
 FLOW_DTYPES = ("uint8", "float16")
 FEATURES = ("zncc",)
-ASSIGNMENTS = ("soft", "wta")
+ASSIGNMENTS = get_args(Assignment)
 WARPS = ("displacement", "flow")
 DIFFERENCE_DTYPES = ("int8", "float16")
 MAX_RADIUS = 15
@@ -61,7 +62,7 @@ class MotionOptions:
     flow_dtype: str | None = None
     features: str | None = None
     radius: int | tuple[int, int] | None = None
-    assignment: str | None = None
+    assignment: Assignment | None = None
     temperature: float | None = None
     warp_by: str | None = None
     difference_dtype: str | None = None
@@ -111,7 +112,10 @@ class MotionOptions:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> MotionOptions:
         """Undo ``to_json``."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**plain)
 
     @property
     def window(self) -> tuple[int, int]:

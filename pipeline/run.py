@@ -22,7 +22,7 @@ from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
 from .errors import DiskFullError, UsageError
 from .events import Advanced, Event, ShardFinished, VideoFinished
-from .motion import MotionOptions
+from .motion import Assignment, MotionOptions
 from .numbers import frame_rate, seconds, whole_number
 from .plan import plan_shards
 from .shard import ShardTask
@@ -117,7 +117,7 @@ def extract(
     flow_dtype: str | None = None,
     features: str | None = None,
     radius: int | tuple[int, int] | None = None,
-    assignment: str | None = None,
+    assignment: Assignment | None = None,
     temperature: float | None = None,
     warp_by: str | None = None,
     difference_dtype: str | None = None,

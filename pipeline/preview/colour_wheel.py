@@ -62,4 +62,5 @@ def _wheel() -> NDArray[np.float64]:
         np.array(start) + np.arange(steps)[:, None] / steps * (np.array(end) - np.array(start))
         for start, end, steps in _ARCS
     ]
-    return np.floor(np.concatenate(arcs))
+    hues: NDArray[np.float64] = np.floor(np.concatenate(arcs))
+    return hues

@@ -18,9 +18,10 @@ from ... import __version__
 from ..cache.atomic import readable_bytes
 from ..summary import CacheSummary, ModalitySummary, summarise
 from .canvas import Picture, fit
+from .colour_wheel import wheel_picture
 from .evenly import evenly
-from .images import encode_jpeg
-from .render import get_renderer
+from .images import encode_jpeg, encode_png
+from .render import ON_THE_WHEEL, Look, get_renderer
 from .selection import View
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _STRIP_FRAMES = 32
 _STRIP_COLUMNS = 8
+_WHEEL = 144  # pixels of the picture, shown at half of it: sharp on fine screens too
 _LONGEST_SIDE = 240  # of a strip's pictures, in pixels
 _LISTED_VIDEOS = 500  # more would make the page slow; the totals count all of them
 _LISTED_FAILURES = 500
@@ -48,6 +50,7 @@ def page(cache: Cache, views: list[View]) -> str:
             f'<p class="quiet">{escape(name)}: {escape(get_renderer(name, views[0].look).caption)}.</p>'
             for name in modalities
         ),
+        wheel=_wheel(views[0].look) if not modalities.keys().isdisjoint(ON_THE_WHEEL) else "",
         cards="\n".join(_card(cache, view, number) for number, view in enumerate(views)),
         tables="\n".join(_tables(cache, summary)),
         version=escape(__version__),
@@ -61,6 +64,14 @@ def page(cache: Cache, views: list[View]) -> str:
 
 def _part(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8").rstrip("\n")
+
+
+def _wheel(look: Look) -> str:
+    data = base64.b64encode(encode_png(wheel_picture(_WHEEL))).decode()
+    return (
+        f'<p class="quiet wheel"><img width="{_WHEEL // 2}" height="{_WHEEL // 2}" alt="The colours of motion" '
+        f'src="data:image/png;base64,{data}"> right is right, down is down; the rim is {look.motion_scale:g} px</p>'
+    )
 
 
 def _facts(summary: CacheSummary) -> Iterable[tuple[str, str]]:

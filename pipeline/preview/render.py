@@ -150,7 +150,8 @@ def _brightened(differences: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _around_grey(differences: NDArray[Any]) -> NDArray[np.uint8]:
     shifted = np.rint(_GREY + np.float32(SIGNED_GAIN) * differences.astype(np.float32))
-    return np.clip(shifted, 0, 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.clip(shifted, 0, 255).astype(np.uint8)
+    return grey
 
 
 DERIVED = {"warped by flow": "flow", "warped by displacement": "displacement"}
