@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import math
+import mmap
 from pathlib import Path
 
 import h5py
@@ -41,11 +43,21 @@ def buffers(draw: st.DrawFn) -> Bytes:
     return random.integers(0, 256, size, np.uint8)
 
 
+def at_the_edge(data: Bytes) -> Bytes:
+    """A copy that ends where memory does: reading on would end this process."""
+    size = -(-data.size // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = np.frombuffer(mmap.mmap(-1, size + mmap.PAGESIZE), np.uint8)
+    edge = ctypes.c_void_p(memory.ctypes.data + size)
+    assert ctypes.CDLL(None).mprotect(edge, ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    memory[size - data.size : size] = data
+    return memory[size - data.size : size]
+
+
 def encode(codec: Codec, data: Bytes, before: int = 0xA5) -> Bytes:
     """Encode into memory that was full of ``before``; nothing beyond the bound may change."""
     bound = codec.bound(data.size)
     target = np.full(bound + 256, before, np.uint8)
-    used = codec.encode(data, target[:bound])
+    used = codec.encode(at_the_edge(data), target[:bound])
     assert (target[bound:] == before).all()
     return target[:used].copy()
 
@@ -116,14 +128,12 @@ def test_lz4_stores_noise_raw() -> None:
     assert encode(make_codec("lz4", 1, noise.size), noise).size == noise.size + 16
 
 
-@settings(max_examples=300, deadline=None)
-@given(data=buffers(), cut=st.integers(0, 3), behind=st.integers(0, 255))
-def test_blocks_of_runs_are_plain_lz4(data: Bytes, cut: int, behind: int) -> None:
-    data = data[cut:]
-    padded = np.concatenate((data, np.full(MARGIN, behind, np.uint8)))
+def encode_block(data: Bytes, behind: int = 0) -> int:
+    """Encode with ``behind`` behind the data, and have LZ4 itself decode the block; returns its size or 0."""
+    padded = at_the_edge(np.concatenate((data, np.full(MARGIN, behind, np.uint8))))
     room = np.full(data.size + MARGIN + 256, 0xA5, np.uint8)
     used = encode_runs(padded.ctypes.data, data.size, room.ctypes.data)
-    assert used < data.size
+    assert 0 <= used < data.size
     assert (room[data.size + MARGIN :] == 0xA5).all()
     if used:
         pointer, size = ctypes.c_void_p, ctypes.c_int
@@ -131,8 +141,31 @@ def test_blocks_of_runs_are_plain_lz4(data: Bytes, cut: int, behind: int) -> Non
         decoded = np.empty_like(data)
         assert decompress(room.ctypes.data, decoded.ctypes.data, used, data.size) == data.size
         np.testing.assert_array_equal(decoded, data)
+    return int(used)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=buffers(), cut=st.integers(0, 3), behind=st.integers(0, 255))
+def test_blocks_of_runs_are_plain_lz4(data: Bytes, cut: int, behind: int) -> None:
+    data = data[cut:]
+    used = encode_block(data, behind)
     if (data == data[0]).all() and data.size > 200:
         assert 0 < used < 100 + data.size // 200
+
+
+@pytest.mark.parametrize("length", [15, 15 + 255, 15 + 2 * 255])
+def test_lengths_that_end_with_a_byte_of_a_block(length: int) -> None:
+    different = np.arange(1000, dtype=np.uint8)
+    for more in range(-6, 7):
+        for literals, run in ((length + more, 100), (7, length + more + 5)):
+            assert encode_block(np.concatenate((different[:literals], np.full(run, 250, np.uint8), different[:80])))
+
+
+def test_runs_at_the_end_of_a_block() -> None:
+    different = np.arange(1, 200, dtype=np.uint8)
+    for size, run in itertools.product(range(180, 260), range(4, 24)):
+        data = np.concatenate((np.zeros(70, np.uint8), different[: size - 70 - run], np.full(run, 250, np.uint8)))
+        assert encode_block(data)
 
 
 @pytest.mark.parametrize("name", CODECS)
@@ -155,7 +188,7 @@ def test_damage_raises_or_gives_some_bytes_but_never_leaves_the_buffers(
     damaged = damaged[:cut] if cut < 0 else np.concatenate((damaged, np.full(cut, value, np.uint8)))
     guarded = np.full(data.size + 64, 0x5A, np.uint8)
     with contextlib.suppress(CacheError):
-        codec.decode(damaged, guarded[32:-32])
+        codec.decode(at_the_edge(damaged), guarded[32:-32])
     assert (guarded[:32] == 0x5A).all()
     assert (guarded[-32:] == 0x5A).all()
 
@@ -168,6 +201,20 @@ def test_garbage_is_refused(name: str, garbage: bytes, size: int) -> None:
         return
     with pytest.raises(CacheError):
         make_codec(name, 4, 300).decode(np.frombuffer(garbage, np.uint8), np.empty(size, np.uint8))
+
+
+def test_headers_and_ends_of_lz4_chunks_are_checked() -> None:
+    codec = make_codec("lz4", 1, 100)
+    encoded = encode(codec, np.resize(np.arange(50, dtype=np.uint8) // 10, 300))
+    decoded = np.empty(300, np.uint8)
+    for position in range(16):
+        damaged = encoded.copy()
+        damaged[position] ^= 0x80
+        with pytest.raises(CacheError):
+            codec.decode(damaged, decoded)
+    for damaged in (encoded[:-1].copy(), np.append(encoded, np.uint8(0))):
+        with pytest.raises(CacheError):
+            codec.decode(damaged, decoded)
 
 
 def test_an_lz4_block_larger_than_what_it_holds_is_refused() -> None:
