@@ -13,7 +13,7 @@
 //
 // A plane is one channel of a tile. Rows are an odd number of 16 bytes apart and neighbouring threads work on
 // neighbouring rows: reads have no bank conflicts. Planes are 4 floats past a multiple of 32 apart: nor has the
-// transposition from channels-last, where a warp writes 8 channels of 4 pixels, or 2 times 4 channels of 16.
+// transposition from channels-last in slabs of 4 or 8, where a warp writes 8 channels of 4 pixels, or 4 of 32, at once.
 //
 // SAMPLE: float or uint16 (the bits of float16). COLUMNS: 8, or for a window of one block 5 or 9.
 #include "samples.cuh"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from .loader import load, require_cupy
 _PIXELS, _FIRST_STRIDE = 8, 12  # as in matching.cuh
 _MOST_THREADS = 512  # of a block, as in the kernels; two blocks of half as many hide each other's loads
 _MOST_ROWS = 32
+_BANK_ROWS = 8  # rows of a tile that keep neighbouring threads in different banks
+_ENOUGH_BLOCKS = 256  # to keep a large GPU busy
 _SHARED_BYTES = 48 * 1024  # of a block, without opting in to more
 
 
@@ -31,30 +33,36 @@ class Tiling:
 
     def __post_init__(self) -> None:
         assert self.units <= _MOST_THREADS
+        assert self.slab >= 4
         assert self.shared_bytes <= _SHARED_BYTES
 
 
-@cache
-def tiling(height: int, channels: int, radius: tuple[int, int]) -> Tiling:
+@lru_cache(maxsize=256)
+def tiling(shape: tuple[int, ...], radius: tuple[int, int]) -> Tiling:
     """Choose tiles so that sums fit the registers of a block and slabs its shared memory.
 
     Parameters
     ----------
-    height, channels
-        Of the feature maps.
+    shape
+        ``(N, H, W, C)`` of the feature maps.
     radius
         ``(ry, rx)``, each 0..15.
     """
+    images, height, width, channels = shape
     ry, rx = radius
     window_rows, window_columns = 2 * ry + 1, 2 * rx + 1
     columns = {1: 5, 3: 5, 5: 5, 9: 9}.get(window_columns, 8)
     blocks = -(-window_columns // columns)
     offsets = window_rows * blocks
     most_rows = _MOST_THREADS // 2 // offsets
-    if most_rows < _PIXELS:  # the margin would be many times the tile
+    if most_rows < _BANK_ROWS:  # the margin would be many times the tile
         most_rows = _MOST_THREADS // offsets
+    if _BANK_ROWS < most_rows < 2 * _BANK_ROWS:
+        most_rows = _BANK_ROWS
     most_rows = min(most_rows, _MOST_ROWS)
     rows = -(-height // -(-height // most_rows))
+    while rows > _BANK_ROWS and images * -(-width // _PIXELS) * -(-height // rows) < _ENOUGH_BLOCKS:
+        rows = max(_BANK_ROWS, rows // 2)
     stride = (-(-(_PIXELS + blocks * columns - 1) // 4) | 1) * 4
     first_plane, second_plane = _plane(rows * _FIRST_STRIDE), _plane((rows + 2 * ry) * stride)
     plane_bytes = 4 * (first_plane + second_plane)
@@ -107,7 +115,7 @@ def launch(
     cupy = require_cupy()
     images, height, width, channels = features0.shape
     first, second, sample = samples(features0, features1)
-    tiles = tiling(height, channels, radius)
+    tiles = tiling(features0.shape, radius)
     blocks = images * -(-height // tiles.rows) * -(-width // _PIXELS)
     damage = cupy.zeros(2, np.int32)
     sizes = (height, width, channels, *radius, tiles.rows, tiles.slab, tiles.stride)
