@@ -15,8 +15,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ._matching_simd import LANES, MAX_COLUMNS, MAX_ROWS, PIXELS, correlate, fetch, unit_pixels
+from ._matching_simd import LANES, MAX_COLUMNS, MAX_ROWS, PIXELS, correlate, unit_pixels
 from ._threads import num_threads, run_tasks
+from ._vectors import fetch
 
 _RING_FLOATS = 96 * 1024  # of the L2 cache
 _WIDEST = 4  # vectors of a strip

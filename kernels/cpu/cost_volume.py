@@ -7,7 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ._matching import Piece, buffer, enter_group, flat, layout, match_row, run_pieces
-from ._matching_simd import LANES, MAX_ROWS, PIXELS, fetch_to_write, interleave
+from ._matching_simd import LANES, MAX_ROWS, PIXELS, interleave
+from ._vectors import fetch_to_write
 from ._warp_simd import LARGE, copy_around_cache
 
 

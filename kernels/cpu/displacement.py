@@ -12,8 +12,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ._assignment_simd import STATE, elect, soften
 from ._matching import Piece, buffer, enter_group, flat, layout, match_row, run_pieces
-from ._matching_simd import LANES, MAX_ROWS, STATE, elect, soften
+from ._matching_simd import LANES, MAX_ROWS
 
 _LOWEST = np.float32(-1e30)  # below any similarity or exponent
 

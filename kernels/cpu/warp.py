@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ._matching_simd import fetch
 from ._threads import num_threads, run_tasks
+from ._vectors import fetch
 from ._warp_simd import (
     LANES,
     LARGE,

@@ -1,0 +1,97 @@
+"""Words to write LLVM vector code with: what the kernels of matching and warping have in common.
+
+``builder`` is llvmlite's; values and pointers are LLVM's, unless they say otherwise. Vectors begin anywhere in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ._simd import _pointer as pointer_to
+
+__all__ = [
+    "BIT", "FLOAT", "INT32", "INT64", "call", "fetch", "fetch_to_write", "integers", "larger", "load", "moved",
+    "pointer_to", "reals", "shuffle", "splat", "store",
+]  # fmt: skip
+
+BIT, INT32, INT64, FLOAT = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.FloatType()
+
+
+def reals(value: float, lanes: int) -> Any:
+    """Return a constant vector of floats."""
+    return ir.Constant(ir.VectorType(FLOAT, lanes), [value] * lanes)
+
+
+def integers(value: int, lanes: int) -> Any:
+    """Return a constant vector of 32-bit integers."""
+    return ir.Constant(ir.VectorType(INT32, lanes), [value] * lanes)
+
+
+def shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
+    """Pick lanes of two vectors; those of ``b`` are counted on from those of ``a``."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(INT32, len(lanes)), lanes))
+
+
+def splat(builder: Any, scalar: Any, lanes: int) -> Any:
+    """Return a vector with a scalar in every lane."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    return shuffle(builder, builder.insert_element(undefined, scalar, INT32(0)), undefined, [0] * lanes)
+
+
+def call(builder: Any, name: str, *args: Any) -> Any:
+    """Call an LLVM intrinsic, such as ``fmuladd``, on vectors of floats."""
+    vector = args[0].type
+    function_type = ir.FunctionType(vector, [vector] * len(args))
+    full_name = f"llvm.{name}.v{vector.count}f32"
+    return builder.call(cgutils.get_or_insert_function(builder.module, function_type, full_name), args)
+
+
+def larger(builder: Any, a: Any, b: Any) -> Any:
+    """Return the larger of two vectors of floats: one instruction, as what becomes of NaN does not matter."""
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+def moved(builder: Any, pointer: Any, steps: Any, stride: Any = None) -> Any:
+    """Return ``pointer + steps * stride``; ``steps`` may be a Python integer."""
+    index = INT64(steps) if isinstance(steps, int) else steps
+    return builder.gep(pointer, [index if stride is None else builder.mul(index, stride)])
+
+
+def load(builder: Any, pointer: Any, kind: Any, offset: int = 0) -> Any:
+    """Load a value of type ``kind``, ``offset`` elements past ``pointer``."""
+    place = moved(builder, pointer, offset) if offset else pointer
+    return builder.load(builder.bitcast(place, kind.as_pointer()), align=4)
+
+
+def store(builder: Any, value: Any, pointer: Any, offset: int = 0) -> None:
+    """Store a value ``offset`` elements past ``pointer``."""
+    place = moved(builder, pointer, offset) if offset else pointer
+    builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=4)
+
+
+def _prefetch(writing: bool) -> Callable[..., None]:
+    """Make ``fetch(samples, index)``: ask for the cache line of ``samples[index]`` and do not wait for it."""
+    hints = (1, 3, 1) if writing else (0, 2, 1)  # to write, into L1; to read, into L2
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def fetch(typing_context: Any, samples: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            place = builder.bitcast(pointer_to(context, builder, samples, *args), cgutils.voidptr_t)
+            function_type = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, INT32, INT32, INT32])
+            function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+            builder.call(function, [place, *(INT32(hint) for hint in hints)])
+            return context.get_dummy_value()
+
+        return types.void(samples, types.intp), generate
+
+    return fetch  # type: ignore[no-any-return]
+
+
+fetch = _prefetch(writing=False)
+fetch_to_write = _prefetch(writing=True)
