@@ -40,7 +40,7 @@ def _show(summary: CacheSummary) -> None:
             modality.name,
             f"{modality.frames:,}",
             modality.sizes[0] + (" and others" if len(modality.sizes) > 1 else ""),
-            f"{modality.dtype}, {modality.codec}",
+            f"{modality.channels} x {modality.dtype}, {modality.codec}",
             readable_bytes(modality.raw_bytes),
             readable_bytes(modality.stored_bytes),
             f"{modality.ratio:.2f}",

@@ -20,6 +20,8 @@ class ModalitySummary:
     ----------
     sizes
         ``WIDTHxHEIGHT``, most frequent first.
+    channels, dtype, codec
+        The same in all of its datasets.
     """
 
     name: str
@@ -27,6 +29,7 @@ class ModalitySummary:
     raw_bytes: int
     stored_bytes: int
     sizes: tuple[str, ...]
+    channels: int
     dtype: str
     codec: str
 
@@ -96,7 +99,7 @@ def summarise(cache: Cache) -> CacheSummary:
 
 
 class _Totals:
-    """A modality's sums so far. Codec and dtype are the same in all of its datasets."""
+    """A modality's sums so far."""
 
     def __init__(self, first: ModalityInfo) -> None:
         self._first = first
@@ -117,6 +120,7 @@ class _Totals:
             raw_bytes=self._raw_bytes,
             stored_bytes=self._stored_bytes,
             sizes=tuple(size for size, _ in self._sizes.most_common()),
+            channels=self._first.channels,
             dtype=self._first.dtype,
             codec=self._first.codec,
         )

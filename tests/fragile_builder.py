@@ -43,6 +43,13 @@ def fragile(task: ShardTask, device: str, report: Callable[[Event], None]) -> No
         report(VideoFinished(video=video.id))
 
 
+def counts_threads(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
+    """Note how many threads CPU kernels have."""
+    from vidprep.kernels.cpu._threads import num_threads
+
+    _note(task, f"{task.plan.name} {num_threads()}")
+
+
 def fragile_side_by_side(task: ShardTask, device: str, report: Callable[[Event], None]) -> None:
     """As ``fragile``, with ``task.in_flight`` videos open at a time, which misbehave when the last of them is."""
     given_up = {video for video, _, _ in task.given_up}

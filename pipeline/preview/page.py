@@ -169,7 +169,7 @@ def _modality_row(modality: ModalitySummary) -> tuple[str, ...]:
         modality.name,
         f"{modality.frames:,}",
         size + (f" and {more} more" if more else ""),
-        f"{modality.dtype}, {modality.codec}",
+        f"{modality.channels} {_TIMES} {modality.dtype}, {modality.codec}",
         readable_bytes(modality.raw_bytes),
         readable_bytes(modality.stored_bytes),
         f"{modality.ratio:.2f}{_TIMES}",

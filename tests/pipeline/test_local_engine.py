@@ -16,6 +16,7 @@ from extraction import make_task, small_config
 from fragile_builder import (
     FRAMES,
     NUM_BYTES,
+    counts_threads,
     crashes_then_exits,
     dies_outside_videos,
     dies_outside_videos_once,
@@ -57,6 +58,15 @@ def test_a_crash_or_a_hang_costs_that_video_alone(tmp_path: Path) -> None:
     for event in events:
         progress.take(event)
     assert (progress.frames, progress.num_bytes) == (4 * FRAMES, 4 * NUM_BYTES)  # what was lost is taken back
+
+
+def test_a_workers_kernels_use_the_threads_of_the_task(tmp_path: Path) -> None:
+    tasks = [
+        replace(task, kernel_threads=threads)
+        for task, threads in zip(make_tasks(tmp_path, ("a",), ("b",)), (3, 5), strict=True)
+    ]
+    run(tasks, counts_threads)
+    assert (tmp_path / "notes.txt").read_text().splitlines() == ["shard-00000 3", "shard-00001 5"]
 
 
 def test_what_killed_a_worker_is_recorded_and_the_shard_complete(tmp_path: Path) -> None:
