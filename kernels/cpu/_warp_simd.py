@@ -56,20 +56,24 @@ def aim(
             motion = builder.select(builder.fcmp_ordered(">", motion, builder.fneg(far)), motion, builder.fneg(far))
             steps = call(builder, "floor", motion)
             fraction = builder.fsub(motion, steps)  # of the motion, not of the place: it is exact far from the origin
-            cell = builder.add(splat(builder, builder.trunc(start, INT32), LANES), builder.fptosi(steps, _INT_VECTOR))
-            if axis == 0:
-                cell = builder.add(cell, lanes)
+            origin = splat(builder, builder.trunc(start, INT32), LANES)
+            origin = builder.add(origin, lanes) if axis == 0 else origin
+            cell = builder.add(origin, builder.fptosi(steps, _INT_VECTOR))
             last = builder.sub(size, size.type(1))
             before_last = builder.sub(last, builder.zext(builder.icmp_signed(">", last, last.type(0)), INT64))
-            end, most = (splat(builder, builder.trunc(place, INT32), LANES) for place in (last, before_last))
-            at_end = builder.and_(builder.icmp_signed("==", cell, end), builder.fcmp_ordered("==", fraction, zero))
-            here = builder.or_(builder.icmp_unsigned("<", cell, end), at_end)
+            most, end, behind = (
+                splat(builder, builder.trunc(place, INT32), LANES) for place in (before_last, last, size)
+            )
+            # Between two pixels, or on a pixel; what is negative is large without a sign.
+            limit = builder.select(builder.fcmp_ordered("==", fraction, zero), behind, end)
+            here = builder.icmp_unsigned("<", cell, limit)
             beyond = builder.icmp_signed(">", cell, most)
             fractions.append(builder.select(beyond, one, fraction))
-            cells.append(builder.select(here, builder.select(beyond, most, cell), integers(0, LANES)))
+            cells.append(builder.select(beyond, most, cell))
             inside = here if inside is None else builder.and_(inside, here)
         line = splat(builder, builder.trunc(columns, INT32), LANES)
         place = builder.add(builder.mul(cells[1], line), cells[0])
+        place = builder.select(inside, place, integers(0, LANES))
         store(builder, place, pointer_to(context, builder, places, place_array, o))
         a, b = fractions
         lower = builder.select(inside, b, zero)
