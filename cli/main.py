@@ -94,7 +94,7 @@ def _say(message: str) -> None:
 @click.version_option(__version__, prog_name="vidprep")
 @click.option("--debug", is_flag=True, help="Show tracebacks and the library's log.")
 def main(debug: bool) -> None:
-    """Videos in, motion caches out: decode once, compute residual frames, train from sharded HDF5.
+    """Videos in, motion caches out: decode once, compute motion, train from sharded HDF5.
 
     \b
     Exit status: 0 all done; 1 some videos failed, damage was found, or the run could not go on;
