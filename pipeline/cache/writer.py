@@ -212,12 +212,18 @@ class ShardWriter:
             stream.finish()
             if stream.num_frames == 0:
                 raise ValueError(f"{video_id} has no {stream.spec.modality} frames; fail() records such a video")
-        self._file.create_groups(video_id)
-        self._file.set_attributes(video_id, _video_attributes(entry))
-        for modality, stream in video.streams.items():
-            self._store(f"{video_id}/{modality}", stream)
-            self._written.append(_WrittenDataset(video_id, entry, stream))
-        start_writing_back(self._fd)
+        try:
+            self._file.create_groups(video_id)
+            self._file.set_attributes(video_id, _video_attributes(entry))
+            for modality, stream in video.streams.items():
+                self._store(f"{video_id}/{modality}", stream)
+                self._written.append(_WrittenDataset(video_id, entry, stream))
+            start_writing_back(self._fd)
+        except OutputError:
+            raise
+        except Exception as error:  # half a video is in the file now: that costs the shard, not the video alone
+            name = f"unexpected {type(error).__name__}: {error}"
+            raise OutputError(f"{video_id} could not be stored in {self._path} ({name}), so run it again") from error
         self._videos.append(video_id)
 
     def _store(self, path: str, stream: ChunkStream) -> None:

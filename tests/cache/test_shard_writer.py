@@ -216,6 +216,29 @@ def test_ids_that_are_no_paths_are_refused(tmp_path: Path, video: str) -> None:
         write_video(shard, video)
 
 
+def test_a_video_half_stored_costs_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = DatasetSpec(modality="rgb", height=9, width=14, channels=3, dtype="uint8")
+    create = hdf5_module.Hdf5File.create_dataset
+
+    def create_or_fail(self: Any, path: str, *arguments: Any) -> Any:
+        if path.endswith("/rgb"):
+            raise MemoryError("none left")
+        return create(self, path, *arguments)
+
+    monkeypatch.setattr(hdf5_module.Hdf5File, "create_dataset", create_or_fail)
+
+    def write() -> None:
+        with shard_writer(tmp_path) as shard, shard.video("v.mp4") as out:
+            for spec in (SPEC, other):
+                out.add_dataset(spec)
+                out.write(spec.modality, FRAMES)
+            out.describe(ENTRY)
+
+    with pytest.raises(OutputError, match=r"v.mp4 could not be stored in .*MemoryError: none left.*run it again"):
+        write()
+    assert files_of(tmp_path) == {}
+
+
 def test_a_read_only_folder_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied")
