@@ -8,7 +8,9 @@
 constexpr int TEAM = 8;  // threads that join the sums of a pixel
 
 // A displacement as a number that is the less the sooner it wins among equals: shortest, then least dy, then least dx.
-__device__ __forceinline__ int rank_of(int dy, int dx) { return (dy * dy + dx * dx) << 10 | (dy + 15) << 5 | (dx + 15); }
+__device__ __forceinline__ int rank_of(int dy, int dx) {
+    return (dy * dy + dx * dx) << 10 | (dy + 15) << 5 | (dx + 15);
+}
 __device__ __forceinline__ float2 of_rank(int rank) {
     return make_float2(float((rank & 31) - 15), float((rank >> 5 & 31) - 15));
 }

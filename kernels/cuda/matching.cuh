@@ -162,7 +162,8 @@ __device__ __forceinline__ void similarities(const SAMPLE* __restrict__ first, c
         const int count = min(task.slab, task.channels - channel);
         fill(second, task, channel, count, place.x - task.rx, place.y - task.ry, reach_columns, reach_rows, task.stride,
              task.second_plane, second_planes);
-        fill(first, task, channel, count, place.x, place.y, PIXELS, task.rows, FIRST_STRIDE, task.first_plane, first_planes);
+        fill(first, task, channel, count, place.x, place.y, PIXELS, task.rows, FIRST_STRIDE, task.first_plane,
+             first_planes);
         __syncthreads();
         add_squares(second_planes, task.second_plane, count, second_squares);
         add_squares(first_planes, task.first_plane, count, first_squares);

@@ -70,8 +70,7 @@ def tiling(shape: tuple[int, ...], radius: tuple[int, int]) -> Tiling:
     while (slab + 1) * plane_bytes > _SHARED_BYTES or (slab == 16 and 17 * plane_bytes > _SHARED_BYTES // 2):
         slab //= 2
     units = rows * offsets
-    sums = 4 * 3 * _PIXELS * units  # that the threads of displacement share; a column of the cost volume is less
-    column_of_windows = 4 * rows * window_rows * window_columns
+    sums = 4 * 3 * _PIXELS * units  # that threads of displacement share; a column of the cost volume is always less
     return Tiling(
         columns=columns,
         rows=rows,
@@ -80,7 +79,7 @@ def tiling(shape: tuple[int, ...], radius: tuple[int, int]) -> Tiling:
         first_plane=first_plane,
         second_plane=second_plane,
         units=units,
-        shared_bytes=max((slab + 1) * plane_bytes, sums, column_of_windows),
+        shared_bytes=max((slab + 1) * plane_bytes, sums),
     )
 
 

@@ -13,7 +13,9 @@ __device__ __forceinline__ float to_float(uint16 half) {
 }
 
 // Four samples in one access; `samples` must be aligned to four of them.
-__device__ __forceinline__ float4 load4(const float* samples) { return __ldg(reinterpret_cast<const float4*>(samples)); }
+__device__ __forceinline__ float4 load4(const float* samples) {
+    return __ldg(reinterpret_cast<const float4*>(samples));
+}
 __device__ __forceinline__ float4 load4(const uint16* samples) {
     const uint2 bits = __ldg(reinterpret_cast<const uint2*>(samples));
     return make_float4(to_float(uint16(bits.x & 0xffff)), to_float(uint16(bits.x >> 16)),

@@ -57,45 +57,53 @@ struct Four {
     static __device__ __forceinline__ Value zero() { return make_float4(0, 0, 0, 0); }
 };
 
+// One sample or four, of pixel x of a row.
+template <class Access>
+__device__ __forceinline__ void warp_part(const SAMPLE* __restrict__ features, const float2* __restrict__ flow,
+                                          const SAMPLE* __restrict__ minuend, float* __restrict__ result,
+                                          int* __restrict__ damage, int64 row, int x, int channel, int height,
+                                          int width, int channels) {
+    using Value = typename Access::Value;
+    const int y = int(row % height);
+    const int64 here = (row * width + x) * channels + channel;
+    float2 motion = __ldg(flow + row * width + x);
+    if (motion.x != motion.x || motion.y != motion.y) {
+        damage[1] = 1;
+        motion = make_float2(0, 0);  // what is no number never gets to the conversion
+    }
+#ifdef SUBTRACT
+    motion = make_float2(-motion.x, -motion.y);
+#endif
+    const Aim across(motion.x, x, width), down(motion.y, y, height);
+    Value value = Access::zero();
+    if (across.inside && down.inside) {
+        const SAMPLE* upper = features + ((row - y + down.cell) * width + across.cell) * channels + channel;
+        const SAMPLE* lower = upper + int64(down.next) * width * channels;
+        const int right = across.next * channels;
+        const float a = across.fraction, b = down.fraction;
+        const Weights weights{(1 - b) * (1 - a), (1 - b) * a, b * (1 - a), b * a};
+        value = weights.blend(Access::load(upper), Access::load(upper + right), Access::load(lower),
+                              Access::load(lower + right));
+    }
+    if (!finite(Access::load(features + here))) damage[0] = 1;  // even if nobody's flow leads there
+#ifdef SUBTRACT
+    const Value whole = Access::load(minuend + here);
+    if (!finite(whole)) damage[2] = 1;
+    value = less(whole, value);
+#endif
+    *reinterpret_cast<Value*>(result + here) = value;
+}
+
 template <class Access>
 __device__ __forceinline__ void warp_rows(const SAMPLE* __restrict__ features, const float2* __restrict__ flow,
                                           const SAMPLE* __restrict__ minuend, float* __restrict__ result,
                                           int* __restrict__ damage, int64 rows, int height, int width, int channels) {
-    using Value = typename Access::Value;
     const int parts = channels / Access::COUNT;  // of a pixel
-    const int part = blockIdx.x * blockDim.x + threadIdx.x;
-    const int x = part / parts;
-    if (x >= width) return;
-    const int channel = (part - x * parts) * Access::COUNT;
-    for (int64 row = blockIdx.y * int64(blockDim.y) + threadIdx.y; row < rows; row += gridDim.y * int64(blockDim.y)) {
-        const int y = int(row % height);
-        const int64 here = (row * width + x) * channels + channel;
-        float2 motion = __ldg(flow + row * width + x);
-        if (motion.x != motion.x || motion.y != motion.y) {
-            damage[1] = 1;
-            motion = make_float2(0, 0);  // what is no number never gets to the conversion
-        }
-#ifdef SUBTRACT
-        motion = make_float2(-motion.x, -motion.y);
-#endif
-        const Aim across(motion.x, x, width), down(motion.y, y, height);
-        Value value = Access::zero();
-        if (across.inside && down.inside) {
-            const SAMPLE* upper = features + ((row - y + down.cell) * width + across.cell) * channels + channel;
-            const SAMPLE* lower = upper + int64(down.next) * width * channels;
-            const int right = across.next * channels;
-            const float a = across.fraction, b = down.fraction;
-            const Weights weights{(1 - b) * (1 - a), (1 - b) * a, b * (1 - a), b * a};
-            value = weights.blend(Access::load(upper), Access::load(upper + right), Access::load(lower),
-                                  Access::load(lower + right));
-        }
-        if (!finite(Access::load(features + here))) damage[0] = 1;  // even if nobody's flow leads there
-#ifdef SUBTRACT
-        const Value whole = Access::load(minuend + here);
-        if (!finite(whole)) damage[2] = 1;
-        value = less(whole, value);
-#endif
-        *reinterpret_cast<Value*>(result + here) = value;
+    for (int part = blockIdx.x * blockDim.x + threadIdx.x; part < width * parts; part += gridDim.x * blockDim.x) {
+        const int x = part / parts, channel = (part - x * parts) * Access::COUNT;
+        const int64 step = gridDim.y * int64(blockDim.y);
+        for (int64 row = blockIdx.y * int64(blockDim.y) + threadIdx.y; row < rows; row += step)
+            warp_part<Access>(features, flow, minuend, result, damage, row, x, channel, height, width, channels);
     }
 }
 

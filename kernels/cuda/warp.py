@@ -45,7 +45,8 @@ def warp_cuda(features: Any, flow: Any, minuend: Any, out: Any, names: tuple[str
         vectors = cupy.ascontiguousarray(flow.astype(np.float32, copy=False))
         defines = {"SAMPLE": sample} if minuend is None else {"SAMPLE": sample, "SUBTRACT": "1"}
         damage = cupy.zeros(3, np.int32)
-        grid = (-(-width * channels // _BLOCK[0]), min(-(-rows // _BLOCK[1]), _MAX_GRID_Y))
+        parts = channels // 4 if channels % 4 == 0 else channels  # if they lie unaligned, the kernel strides
+        grid = (-(-width * parts // _BLOCK[0]), min(-(-rows // _BLOCK[1]), _MAX_GRID_Y))
         load("warp", defines).get_function("warp")(
             grid,
             _BLOCK,
