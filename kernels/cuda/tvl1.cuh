@@ -9,13 +9,34 @@ struct Exact {
 __device__ __forceinline__ Exact operator+(Exact a, Exact b) { return __fadd_rn(a.value, b.value); }
 __device__ __forceinline__ Exact operator-(Exact a, Exact b) { return __fsub_rn(a.value, b.value); }
 __device__ __forceinline__ Exact operator*(Exact a, Exact b) { return __fmul_rn(a.value, b.value); }
-__device__ __forceinline__ Exact operator-(Exact a) { return 0.0f - a; }
+__device__ __forceinline__ Exact operator-(Exact a) { return -a.value; }
 // a * b + c, rounded once.
 __device__ __forceinline__ Exact times_plus(Exact a, Exact b, Exact c) { return fmaf(a.value, b.value, c.value); }
-__device__ __forceinline__ Exact inverse_of(Exact a) { return __frcp_rn(a.value); }
-__device__ __forceinline__ Exact root_of(Exact a) { return __fsqrt_rn(a.value); }
 __device__ __forceinline__ Exact clamp(Exact a, Exact low, Exact high) {
     return fminf(fmaxf(a.value, low.value), high.value);
+}
+
+// The inverse and the root of `a` from 2^-100 to 2^100, rounded as IEEE 754 says: an approximation, then one step that
+// makes it right. __frcp_rn and __fsqrt_rn take the same steps for such numbers, but each brings a branch for others,
+// and over branches the compiler cannot overlap one pixel's work with another's.
+__device__ __forceinline__ Exact inverse_of(Exact a) {
+    float near;
+#ifdef __CUDA_ARCH__
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(near) : "f"(a.value));
+#else
+    near = 1 / a.value;
+#endif
+    return times_plus(near, -times_plus(a, near, -1.0f), near);
+}
+__device__ __forceinline__ Exact root_of(Exact a) {
+    float inverse;
+#ifdef __CUDA_ARCH__
+    asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(a.value));
+#else
+    inverse = 1 / sqrtf(a.value);
+#endif
+    const Exact near = a * inverse;
+    return times_plus(times_plus(-near, near, a), Exact(inverse) * 0.5f, near);
 }
 
 // Rounds (iterations up to a median filter) are numbered through a whole call. The status of a pair tells in which one

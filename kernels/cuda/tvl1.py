@@ -6,6 +6,7 @@ until the caller asks for the flow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -20,7 +21,8 @@ from .loader import load, require_cupy, upload
 _BLOCK = (32, 8)  # pixels of a block that works on each pixel by itself
 _TILE = 64  # height and width of a block of iterations, as in tvl1_iterate.cu
 _TILE_THREADS = 512
-_MAX_DEPTH = 6  # iterations in one launch, where tiles must overlap by as many pixels on every side
+_MIN_DEPTH, _MAX_DEPTH = 4, 16  # iterations in one launch, where tiles lose as many pixels at every inner edge
+_MOVING = 3  # loading and storing a tile takes about as long as so many iterations
 _MAX_GRID_Z = 65535
 _MAX_PIXELS = 1 << 24  # of all pairs that are solved at once; each needs 72 bytes
 
@@ -118,54 +120,58 @@ class Solver:
         self._flows = [cupy.empty(pixels * _FLOW, np.float32) for _ in range(3)]  # the third one for upsampling
         self._duals = [cupy.empty(pixels * _VECTOR, np.float32) for _ in range(2)]
         self._data = cupy.empty(pixels * _VECTOR, np.float32)
-        self._status = cupy.zeros(max_pairs, np.int32)
         tiles = _tiles(sizes[0], _MAX_DEPTH)
+        self._status = cupy.zeros(max_pairs, np.int32)
         self._partial = cupy.empty(max_pairs * tiles[0] * tiles[1], np.float64)
         self._arrived = cupy.zeros(max_pairs, np.uint32)
         self._round = 1  # numbered through all batches
         self._since = 1  # the round from which on pairs may have been left behind
-        self._flow_at, self._dual_at = 0, 0  # which of the first two flows and of the duals pairs are in
+        self._flow_at, self._dual_at = 0, 0  # which of the first two flows and of the duals the others are in
+        self._kernels = {
+            kernel: load(source, defines).get_function(kernel)
+            for kernel, source, defines in (
+                ("iterate", "tvl1_iterate", {}),
+                ("linearise", "tvl1_linearise", {}),
+                ("median_filter", "tvl1_median", {"SIZE": str(max(3, parameters.median_size))}),
+                ("upsample_flow", "tvl1_resample", {"SAMPLE": "float"}),
+                ("collect_flow", "tvl1_resample", {"SAMPLE": "float"}),
+            )
+        }
 
     def solve(self, pyramid: Sequence[Any], first: int, lag: int, out: Any) -> None:
         """Write the flow of the pairs that begin at the frames ``first`` and after to ``out``, ``(pairs, H, W, 2)``."""
         count, coarsest = len(out), len(self._sizes) - 1
         self._begin_level()
-        self._flow(0, count, self._sizes[coarsest]).fill(0)
+        self._flows[0][: count * _FLOW * _area(self._sizes[coarsest])].fill(0)
         for level in range(coarsest, -1, -1):
             size = self._sizes[level]
             if level < coarsest:
                 self._upsample(count, self._sizes[level + 1], size)
-            self._duals[0][: _num_pixels(count, size) * _VECTOR].fill(0)
+            self._duals[0][: count * _VECTOR * _area(size)].fill(0)
             for _ in range(self._parameters.num_warps):
                 self._linearise(pyramid[level], first, lag, count, size)
                 self._iterate_until_converged(count, size)
-        self._launch(
-            "tvl1_resample", {"SAMPLE": "float"}, "collect_flow", (_blocks(size)[0] * _blocks(size)[1], 1, count),
-            *self._both_flows(count, size), out, *map(np.int32, (*size, self._since, self._place())), self._status,
-        )  # fmt: skip
+        grid = -(-_area(self._sizes[0]) // (_BLOCK[0] * _BLOCK[1])), 1, count
+        self._launch("collect_flow", grid, *self._flows[:2], out, *self._sizes[0], self._since, self._place())
 
     def _begin_level(self) -> None:
         self._flow_at, self._dual_at, self._since = 0, 0, self._round
 
     def _upsample(self, count: int, size: tuple[int, int], finer: tuple[int, int]) -> None:
-        gains = (np.float32(finer[1] / size[1]), np.float32(finer[0] / size[0]))
+        gains = np.float32(finer[1] / size[1]), np.float32(finer[0] / size[0])
+        taps = _taps(_device(), (*size, *finer), None)
         self._launch(
-            "tvl1_resample", {"SAMPLE": "float"}, "upsample_flow", (*_blocks(finer), count),
-            *self._both_flows(count, size), self._flow(2, count, finer), *map(np.int32, (*size, *finer)),
-            *_taps(_device(), (*size, *finer), None), *gains, *map(np.int32, (self._since, self._place())),
-            self._status,
+            "upsample_flow", (*_blocks(finer), count), *self._flows, *size, *finer, *taps, *gains, self._since,
+            self._place(),
         )  # fmt: skip
         self._flows = [self._flows[2], *self._flows[:2]]
         self._begin_level()
 
     def _linearise(self, images: Any, first: int, lag: int, count: int, size: tuple[int, int]) -> None:
-        numbers = np.float32(self._parameters.lambda_ * self._parameters.theta), self._since, self._place()
+        threshold = np.float32(self._parameters.lambda_ * self._parameters.theta)
         self._launch(
-            "tvl1_linearise", {}, "linearise", (*_blocks(size), count),
-            images, np.int32(first), np.int32(lag), *self._both_flows(count, size),
-            *(dual[: _num_pixels(count, size) * _VECTOR] for dual in self._duals),
-            self._data[: _num_pixels(count, size) * _VECTOR], *map(np.int32, size), numbers[0],
-            *map(np.int32, numbers[1:]), self._status,
+            "linearise", (*_blocks(size), count), images, first, lag, *self._flows[:2], *self._duals, self._data,
+            *size, threshold, self._since, self._place(),
         )  # fmt: skip
         self._since = self._round
 
@@ -176,63 +182,59 @@ class Solver:
             iterations = min(left, chosen.inner_iterations)
             left -= iterations
             # After the last round it makes no difference.
-            self._iterate(count, size, iterations, chosen.epsilon**2 * size[0] * size[1] if left else -1.0)
+            self._iterate(count, size, iterations, chosen.epsilon**2 * _area(size) if left else -1.0)
             if chosen.median_size > 1:
-                self._filter(count, size)
+                flows = self._flows[self._flow_at], self._flows[1 - self._flow_at]
+                self._launch("median_filter", (*_blocks(size), count), *flows, *size, self._since, self._round)
+                self._flow_at = 1 - self._flow_at
             self._round += 1
 
     def _iterate(self, count: int, size: tuple[int, int], iterations: int, limit: float) -> None:
         depths = launch_depths(size, iterations)
         flow_after = (self._flow_at + len(depths) + (self._parameters.median_size > 1)) % 2
         place_after = 2 * flow_after + (self._dual_at + len(depths)) % 2
-        theta, rate = np.float32(self._parameters.theta), np.float32(self._parameters.tau / self._parameters.theta)
-        pixels = _num_pixels(count, size)
+        numbers = np.float32(self._parameters.theta), np.float32(self._parameters.tau / self._parameters.theta)
         for i, depth in enumerate(depths):
-            tiles = _tiles(size, depth)
-            kernel = load("tvl1_iterate", {}).get_function("iterate")
-            kernel(
-                (tiles[1], tiles[0], count),
-                (_TILE_THREADS,),
-                (
-                    self._flow(self._flow_at, count, size), self._flow(1 - self._flow_at, count, size),
-                    self._duals[self._dual_at][: pixels * _VECTOR], self._duals[1 - self._dual_at][: pixels * _VECTOR],
-                    self._data[: pixels * _VECTOR], *map(np.int32, (*size, depth)), theta, rate,
-                    np.float64(limit if i + 1 == len(depths) else -1.0),
-                    *map(np.int32, (self._since, self._round, place_after)),
-                    self._status, self._partial, self._arrived,
-                ),
+            down, across = _tiles(size, depth)
+            last = i + 1 == len(depths)
+            self._launch(
+                "iterate", (across, down, count), self._flows[self._flow_at], self._flows[1 - self._flow_at],
+                self._duals[self._dual_at], self._duals[1 - self._dual_at], self._data, *size, depth, *numbers,
+                np.float64(limit if last else -1.0), self._since, self._round, place_after, threads=_TILE_THREADS,
+                more=(self._partial, self._arrived),
             )  # fmt: skip
             self._flow_at, self._dual_at = 1 - self._flow_at, 1 - self._dual_at
 
-    def _filter(self, count: int, size: tuple[int, int]) -> None:
-        self._launch(
-            "tvl1_median", {"SIZE": str(self._parameters.median_size)}, "median_filter", (*_blocks(size), count),
-            self._flow(self._flow_at, count, size), self._flow(1 - self._flow_at, count, size),
-            *map(np.int32, (*size, self._since, self._round)), self._status,
-        )  # fmt: skip
-        self._flow_at = 1 - self._flow_at
-
     def _launch(
-        self, source: str, defines: dict[str, str], kernel: str, grid: tuple[int, int, int], *args: Any
-    ) -> None:  # fmt: skip
-        load(source, defines).get_function(kernel)(grid, (_BLOCK[0] * _BLOCK[1],), args)
-
-    def _flow(self, i: int, count: int, size: tuple[int, int]) -> Any:
-        return self._flows[i][: _num_pixels(count, size) * _FLOW]
-
-    def _both_flows(self, count: int, size: tuple[int, int]) -> tuple[Any, Any]:
-        return self._flow(0, count, size), self._flow(1, count, size)
+        self,
+        kernel: str,
+        grid: tuple[int, int, int],
+        *args: Any,
+        threads: int = _BLOCK[0] * _BLOCK[1],
+        more: tuple[Any, ...] = (),
+    ) -> None:
+        """Launch a kernel with the status after its arguments; Python's integers are 32 bits wide."""
+        typed = [np.int32(arg) if isinstance(arg, int) else arg for arg in args]
+        self._kernels[kernel](grid, (threads,), (*typed, self._status, *more))
 
     def _place(self) -> int:
         return 2 * self._flow_at + self._dual_at
 
 
-def launch_depths(size: tuple[int, int], iterations: int) -> list[int]:
-    """Split iterations into launches: one where a tile holds the whole level, else as few as tiles allow."""
+@lru_cache(maxsize=256)
+def launch_depths(size: tuple[int, int], iterations: int) -> tuple[int, ...]:
+    """Split iterations into launches: deep ones lose more of every tile, shallow ones move more data."""
+
+    def split(launches: int) -> tuple[int, ...]:
+        return tuple(iterations * (i + 1) // launches - iterations * i // launches for i in range(launches))
+
+    def cost(depths: tuple[int, ...]) -> int:
+        return sum((depth + _MOVING) * math.prod(_tiles(size, depth)) for depth in depths)
+
     if max(size) <= _TILE:
-        return [iterations]
-    launches = -(-iterations // _MAX_DEPTH)
-    return [iterations * (i + 1) // launches - iterations * i // launches for i in range(launches)]
+        return (iterations,)
+    fewest = -(-iterations // _MAX_DEPTH)
+    return min((split(launches) for launches in range(fewest, -(-iterations // _MIN_DEPTH) + 1)), key=cost)
 
 
 def _tiles(size: tuple[int, int], depth: int) -> tuple[int, int]:
@@ -246,8 +248,8 @@ def _blocks(size: Sequence[int]) -> tuple[int, int]:
     return -(-size[1] // _BLOCK[0]), -(-size[0] // _BLOCK[1])
 
 
-def _num_pixels(count: int, size: tuple[int, int]) -> int:
-    return count * size[0] * size[1]
+def _area(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
 
 
 def _device() -> int:

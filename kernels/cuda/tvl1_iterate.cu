@@ -19,9 +19,13 @@ struct Dual {
     Exact across, down;
 };
 
+// Squared: what is shorter disappears in the 1 that it is added to, whatever it is.
+constexpr float SHORT = 0x1p-100f;
+
 // p + rate grad u, over 1 + rate |grad u|.
 __device__ __forceinline__ Dual renewed(Dual p, Exact across, Exact down, Exact rate) {
-    const Exact length = root_of(times_plus(across, across, down * down));
+    const Exact squared = times_plus(across, across, down * down);
+    const Exact length = root_of(fmaxf(squared.value, SHORT));
     const Exact inverse = inverse_of(times_plus(rate, length, 1.0f));
     return {times_plus(rate, across, p.across) * inverse, times_plus(rate, down, p.down) * inverse};
 }
@@ -48,6 +52,8 @@ iterate(const float2* __restrict__ flow_in, float2* __restrict__ flow_out, const
         double* __restrict__ partial, uint32* __restrict__ arrived) {
     __shared__ float4 highest[WARPS][32];  // u1 of both columns, u2 of both, in a warp's first row
     __shared__ float4 lowest[WARPS][32];   // p12 of both columns, p22 of both, in its last row
+    // Registers are too few for all that a thread needs.
+    __shared__ float2 bounds[ROWS][32 * WARPS];
     __shared__ double sums[WARPS];
     __shared__ bool is_last;
 
@@ -59,12 +65,12 @@ iterate(const float2* __restrict__ flow_in, float2* __restrict__ flow_out, const
     const int x0 = tile_x + COLUMNS * lane, y0 = tile_y + ROWS * warp;
     const int64 origin = pair * int64(height) * width;
 
-    Exact u1[ROWS][COLUMNS], u2[ROWS][COLUMNS], n1[ROWS][COLUMNS], n2[ROWS][COLUMNS], constant[ROWS][COLUMNS],
-        bound[ROWS][COLUMNS];
+    Exact u1[ROWS][COLUMNS], u2[ROWS][COLUMNS], n1[ROWS][COLUMNS], n2[ROWS][COLUMNS], constant[ROWS][COLUMNS];
     Dual p1[ROWS][COLUMNS], p2[ROWS][COLUMNS];
     // Beyond the image everything is zero, and stays so: differences over its edge count as zero.
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
+        float bound[COLUMNS] = {};
 #pragma unroll
         for (int c = 0; c < COLUMNS; ++c) {
             if (y0 + r >= height || x0 + c >= width) continue;
@@ -73,8 +79,9 @@ iterate(const float2* __restrict__ flow_in, float2* __restrict__ flow_out, const
             const float4 p = dual_in[at], term = data[at];
             u1[r][c] = u.x, u2[r][c] = u.y;
             p1[r][c] = {p.x, p.y}, p2[r][c] = {p.z, p.w};
-            n1[r][c] = term.x, n2[r][c] = term.y, constant[r][c] = term.z, bound[r][c] = term.w;
+            n1[r][c] = term.x, n2[r][c] = term.y, constant[r][c] = term.z, bound[c] = term.w;
         }
+        bounds[r][threadIdx.x] = make_float2(bound[0], bound[1]);
     }
 
     // What is right after the last iteration.
@@ -100,11 +107,13 @@ iterate(const float2* __restrict__ flow_in, float2* __restrict__ flow_out, const
             Exact left1 = __shfl_up_sync(0xffffffff, p1[r][COLUMNS - 1].across.value, 1);
             Exact left2 = __shfl_up_sync(0xffffffff, p2[r][COLUMNS - 1].across.value, 1);
             if (lane == 0) left1 = left2 = 0.0f;
+            const float2 bound = bounds[r][threadIdx.x];
 #pragma unroll
             for (int c = 0; c < COLUMNS; ++c) {
                 const Exact old1 = u1[r][c], old2 = u2[r][c];
                 const Exact rho = times_plus(n2[r][c], old2, times_plus(n1[r][c], old1, constant[r][c]));
-                const Exact excess = -clamp(rho, -bound[r][c], bound[r][c]);
+                const Exact most = c ? bound.y : bound.x;
+                const Exact excess = -clamp(rho, -most, most);
                 const Exact divergence1 = p1[r][c].across - left1 + p1[r][c].down - above1[c];
                 const Exact divergence2 = p2[r][c].across - left2 + p2[r][c].down - above2[c];
                 u1[r][c] = times_plus(theta, divergence1, times_plus(excess, n1[r][c], old1));
