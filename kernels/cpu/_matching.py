@@ -207,7 +207,7 @@ def enter_group(samples0, samples1, shape, bounds, radius, length, y, next_row, 
     return next_row, damage
 
 
-@njit(nogil=True, cache=True)
+@njit(inline="always")  # compiled with its caller only: its many loops take seconds
 def match_row(  # type: ignore[no-untyped-def]
     samples0, samples1, shape, bounds, radius, y, row, x, floats, out, out_index, out_stride
 ):
@@ -246,7 +246,7 @@ def match_row(  # type: ignore[no-untyped-def]
     return begin, end
 
 
-@njit(nogil=True, cache=True)
+@njit(inline="always")
 def _correlate_row(rows, columns, floats, first, slot, second, line, channels, out, out_index, step):  # type: ignore[no-untyped-def]
     """``correlate`` for any number of columns, in blocks of nearly equal size."""
     blocks = -(-columns // MAX_COLUMNS)
