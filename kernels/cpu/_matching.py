@@ -19,8 +19,8 @@ from ._matching_simd import LANES, MAX_COLUMNS, MAX_ROWS, PIXELS, correlate, uni
 from ._threads import num_threads, run_tasks
 from ._vectors import fetch
 
-_RING_FLOATS = 96 * 1024  # of the L2 cache
-_WIDEST = 4  # vectors of a strip
+_RING_FLOATS = 128 * 1024  # of the L2 cache
+_WIDEST = 8  # vectors of a strip
 
 FEATURES0_DAMAGED, FEATURES1_DAMAGED = 1, 2
 
@@ -38,7 +38,7 @@ def pieces(shape: tuple[int, ...], radius: tuple[int, int]) -> Iterator[Piece]:
     vectors = math.ceil(width / LANES)
     strip = math.ceil(vectors / math.ceil(vectors / strip)) * LANES
     strips = math.ceil(width / strip)
-    wanted = math.ceil(4 * num_threads() / (images * strips)) if num_threads() > 1 else 1
+    wanted = math.ceil(2 * num_threads() / (images * strips)) if num_threads() > 1 else 1
     least = max(4 * radius[0], 4 * MAX_ROWS)  # rows: each band transposes 2 ry rows again
     bands = max(1, min(wanted, height // least))
     for image in range(images):
