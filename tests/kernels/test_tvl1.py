@@ -32,9 +32,9 @@ SHAPES = [(1, 1), (1, 7), (9, 1), (2, 2), (5, 16), (7, 17), (33, 31), (64, 48)]
 BANDED = (90, 200)  # large enough for several bands
 
 
-@pytest.fixture(params=["cpu"], scope="session")
+@pytest.fixture(params=["cpu", "cuda"], scope="session")
 def run(request: pytest.FixtureRequest) -> Run:
-    """``run(function, *args)`` on each device that has the kernel."""
+    """``run(function, *args)`` on each device; what the CUDA sources do on the CPU is in ``test_tvl1_cuda.py``."""
     return executor(request.param)
 
 
