@@ -34,8 +34,8 @@ _FLOW, _VECTOR = 2, 4  # floats a pixel: u; dual vectors, or the data term
 def tvl1_flow_cuda(stacks: Sequence[Any], lag: int, parameters: TVL1Parameters) -> Any:
     """Solve all pairs of frames ``lag`` apart, on the current stream.
 
-    Needs 72 bytes a pixel for the pairs that are solved at once, 1.2 GB at most for frames up to 4096x4096, and 4 / (1 -
-    scale_factor^2) bytes for each pixel of all frames.
+    Needs 72 bytes a pixel for the pairs that are solved at once, 1.2 GB at most for frames up to 4096x4096, and about
+    4 / (1 - scale_factor^2) bytes for each pixel of all frames.
 
     Parameters
     ----------
