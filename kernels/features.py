@@ -35,7 +35,7 @@ def zncc_features(frames: Any, patch: int = DEFAULT_PATCH) -> Any:
     Raises
     ------
     TypeError
-        If ``frames`` is not a NumPy array of uint8.
+        If ``frames`` is not a NumPy or CuPy array of uint8.
     ValueError
         If the shape is not ``(T, H, W, 1)`` or ``(T, H, W, 3)``, or the patch is out of range.
     """
@@ -48,7 +48,9 @@ def zncc_features(frames: Any, patch: int = DEFAULT_PATCH) -> Any:
     if not integer or not 3 <= patch <= MAX_PATCH or patch % 2 == 0:
         raise ValueError(f"patch must be an odd integer, 3..{MAX_PATCH}, got {patch!r}")
     if backend == "cuda":
-        raise TypeError("zncc_features takes NumPy arrays, got CuPy arrays; move them with cupy.asnumpy")
+        from .cuda.zncc import zncc_features_cuda
+
+        return zncc_features_cuda(frames, int(patch))
     from .cpu.features import zncc_features_cpu
 
     return zncc_features_cpu(frames, int(patch))

@@ -38,4 +38,5 @@ SPECIALISATIONS: Final[Mapping[str, tuple[Mapping[str, str], ...]]] = {
         {"SAMPLE": "uint8"},
         {"SAMPLE": "uint16"},
     ),
+    "zncc": ({},),
 }

@@ -7,15 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from executors import Run, executor
+from executors import Run
 from references import zncc_features_reference
 from tolerances import assert_matches_reference
 from vidprep.kernels import displacement, zncc_features
-
-
-@pytest.fixture(scope="module")
-def run() -> Run:
-    return executor("cpu")
 
 
 def random_frames(shape: tuple[int, ...], low: int = 0, high: int = 256) -> np.ndarray:
@@ -29,6 +24,18 @@ def test_equals_the_definition(run: Run, shape: tuple[int, ...], patch: int) -> 
     result = run(zncc_features, frames, patch)
     assert result.dtype == np.float32
     assert_matches_reference("zncc_features", result, zncc_features_reference(frames, patch))
+
+
+@pytest.mark.parametrize(("shape", "patch"), [((2, 3, 64, 3), 9), ((1, 4, 65, 1), 15), ((1, 2, 131, 3), 3)])
+def test_a_gpu_finds_the_bits_of_the_cpu(run_cuda: Run, shape: tuple[int, ...], patch: int) -> None:
+    frames = random_frames(shape)
+    np.testing.assert_array_equal(run_cuda(zncc_features, frames, patch), zncc_features(frames, patch))
+
+
+def test_frames_that_are_not_contiguous(run: Run) -> None:
+    frames = random_frames((4, 12, 14, 3))
+    result = run(lambda x: zncc_features(x[::2, ::2, ::-1], 5), frames)
+    np.testing.assert_array_equal(result, zncc_features(np.ascontiguousarray(frames[::2, ::2, ::-1]), 5))
 
 
 def test_extremes_do_not_overflow(run: Run) -> None:
