@@ -11,6 +11,7 @@ from .cache import ShardWriter, VideoEntry, VideoWriter
 from .config import ExtractConfig
 from .decode import FrameSource
 from .decode.choose import dali_note, open_frames, start_dali
+from .decode.read_ahead import ReadAheadSource
 from .errors import VideoError, VidprepError
 from .events import Advanced, Event
 from .modalities import get_modality
@@ -19,6 +20,9 @@ from .motion_frames import MotionFrames
 from .videos import Video
 
 _REPORT_SECONDS = 0.2
+# Flow builds the pyramid of a chunk's first frame once more, and memory anew: two chunks at a time spare it 3%.
+_FLOW_CHUNKS = 2
+_SMALL_FRAME = 1 << 18  # pixels; beyond, memory counts
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +48,8 @@ class VideoExtraction:
         Where to.
     report
         Called with ``Advanced`` a few times a second.
+    read_ahead
+        Whether PyAV decodes in a thread beside the kernels, where these take long.
 
     Attributes
     ----------
@@ -63,6 +69,7 @@ class VideoExtraction:
         note: str,
         shard: ShardWriter,
         report: Callable[[Event], None],
+        read_ahead: bool = False,
     ) -> None:
         self.video = video
         self.done = self.waits = False
@@ -73,6 +80,7 @@ class VideoExtraction:
         self._decoder = decoder
         self._note = note
         self._shard = shard
+        self._read_ahead = read_ahead and config.motion.in_use and device == "cpu"
         self._meter = _Meter(report)
         self._steps = self._extract()
 
@@ -133,12 +141,15 @@ class VideoExtraction:
     def _open(self) -> Generator[None, None, FrameSource]:
         config = self._config
         lead = max(modality.halo(config.step) for modality in self._modalities)
+        chunk_frames = config.chunk_frames
+        if config.motion.flow_preset is not None and config.size.about_pixels <= _SMALL_FRAME:
+            chunk_frames *= _FLOW_CHUNKS
         if self._decoder == "dali":
             started, self._note = start_dali(
                 self.video.path,
                 size=config.size,
                 fps=config.fps,
-                chunk_frames=config.chunk_frames,
+                chunk_frames=chunk_frames,
                 device=self._device,
                 lead=lead,
             )
@@ -151,12 +162,12 @@ class VideoExtraction:
             self.video.path,
             size=config.size,
             fps=config.fps,
-            chunk_frames=config.chunk_frames,
+            chunk_frames=chunk_frames,
             device=self._device,
             decoder="pyav",
             lead=lead,
         )
-        return source
+        return ReadAheadSource(source) if self._read_ahead else source
 
     def _entry(self, source: FrameSource, num_frames: int) -> VideoEntry:
         info = source.info

@@ -118,6 +118,11 @@ class MotionOptions:
         return cls(**plain)
 
     @property
+    def in_use(self) -> bool:
+        """Whether any option is set: after ``for_modalities``, whether a modality has some."""
+        return self != MotionOptions()
+
+    @property
     def window(self) -> tuple[int, int]:
         """The radius as ``(ry, rx)``, where it applies."""
         assert isinstance(self.radius, tuple), "for_modalities sets it where it applies"

@@ -100,7 +100,7 @@ def repair(
                 config=config,
                 cache=folder,
                 threads=compression_threads(num_workers),
-                kernel_threads=kernel_threads(num_workers),
+                kernel_threads=kernel_threads(min(num_workers, len(damaged))),
             )
             for shard in damaged
         ]

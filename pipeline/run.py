@@ -223,6 +223,7 @@ def extract(
             remove_cache(cache)
         open_cache(cache, config, found, shards)
         done = finished_shards(cache, shards)
+        num_missing = len(shards) - len(done)
         tasks = [
             ShardTask(
                 plan=shard,
@@ -230,7 +231,7 @@ def extract(
                 cache=cache,
                 decoder=decoder,
                 threads=compression_threads(num_workers),
-                kernel_threads=kernel_threads(num_workers),
+                kernel_threads=kernel_threads(min(num_workers, num_missing)),
                 stop_on_failure=on_error == "fail",
             )
             for shard in shards

@@ -35,7 +35,8 @@ class ShardTask:
     threads
         Compression threads.
     kernel_threads
-        Threads of a CPU kernel, which the worker's process is set to; results do not depend on it.
+        Threads of a CPU kernel, which the worker's process is set to; results do not depend on it. With more than one,
+        decoding has a thread of its own too, beside kernels that take long.
     given_up
         ``(video id, stage, reason)`` of videos not to be touched again: they killed or hung a worker.
     stop_on_failure
@@ -87,7 +88,14 @@ def build_shard(task: ShardTask, device: str, report: Callable[[Event], None]) -
     def start(video: Video) -> VideoExtraction:
         report(VideoStarted(video=video.id))
         return VideoExtraction(
-            video, config=task.config, device=device, decoder=decoder, note=note, shard=shard, report=report
+            video,
+            config=task.config,
+            device=device,
+            decoder=decoder,
+            note=note,
+            shard=shard,
+            report=report,
+            read_ahead=task.kernel_threads > 1,
         )
 
     with ExitStack() as resources:

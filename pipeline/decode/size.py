@@ -62,5 +62,14 @@ class FrameSize:
             )
         return resized
 
+    @property
+    def about_pixels(self) -> int:
+        """Pixels of a frame; with a short side alone, of one of 16:9."""
+        if self.short_side is not None:
+            return self.short_side**2 * 16 // 9
+        assert self.height is not None
+        assert self.width is not None
+        return self.height * self.width
+
     def __str__(self) -> str:
         return f"short side {self.short_side}" if self.short_side is not None else f"{self.width}x{self.height}"
