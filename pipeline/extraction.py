@@ -21,6 +21,7 @@ from .videos import Video
 
 _REPORT_SECONDS = 0.2
 # Flow builds the pyramid of a chunk's first frame once more, and memory anew: two chunks at a time spare it 3%.
+# Features are too large for that: those of one chunk just stay in memory for all that need them.
 _FLOW_CHUNKS = 2
 _SMALL_FRAME = 1 << 18  # pixels; beyond, memory counts
 
@@ -142,7 +143,8 @@ class VideoExtraction:
         config = self._config
         lead = max(modality.halo(config.step) for modality in self._modalities)
         chunk_frames = config.chunk_frames
-        if config.motion.flow_preset is not None and config.size.about_pixels <= _SMALL_FRAME:
+        motion = config.motion
+        if motion.flow_preset and not motion.features and config.size.about_pixels <= _SMALL_FRAME:
             chunk_frames *= _FLOW_CHUNKS
         if self._decoder == "dali":
             started, self._note = start_dali(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..cache import Cache, VideoInfo
 
 _SAMPLES = 6  # items of a video that are measured
-_PERCENTILE = 90  # of the lengths of motion: a moment of fast motion shall not make all the others pale
+_PERCENTILE = 90  # of the lengths of motion: a moment of fast motion, or one wild video, shall not make all else pale
 _SCALES = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 60, 80, 100)  # pixels
 
 
@@ -33,7 +33,7 @@ def _motion_scale(cache: Cache, videos: Sequence[VideoInfo]) -> float:
     lengths = [_lengths(cache, video, name) for video in videos for name in ON_THE_WHEEL if name in video.modalities]
     if not lengths:
         return DEFAULT_LOOK.motion_scale
-    wanted = np.percentile(np.concatenate(lengths), _PERCENTILE)
+    wanted = np.median([np.percentile(of_one, _PERCENTILE) for of_one in lengths])
     return next((float(scale) for scale in _SCALES if wanted <= scale), float(_SCALES[-1]))
 
 
