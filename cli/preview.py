@@ -26,7 +26,9 @@ def command(cache: str, video: str | None, out: str, as_json: bool) -> None:
 
     The suffix of FILE says what is made. VIDEO is the id of the video to show, its path below the source; by
     default a few of each class are chosen for a contact sheet or a page, and the first for a film. Residuals are shown
-    three times as bright as they are.
+    three times as bright as they are, flow and displacement in the colours of the Middlebury wheel, with one scale for
+    all; cost volumes as their windows at points of a grid; warped differences around mid grey, by flow and by
+    displacement where the cache has both and rgb.
     """
     report = write_preview(Cache(cache), out, video)
     if as_json:
