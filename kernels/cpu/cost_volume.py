@@ -52,10 +52,11 @@ def _piece(samples0, samples1, shape, bounds, radius, around_cache, floats, out)
             lines = -(-min(LANES, x1 - x0 - x) * size // 16)
             for row in range(y - ry, y + rows + ry):
                 part, parts = row - y + ry, rows + 2 * ry
-                share = rows * lines * part // parts, rows * lines * (part + 1) // parts
-                for i in range(share[0], share[0] if around_cache else share[1]):
-                    pixel = ((image * shape[1] + y + i // lines) * shape[2] + x0 + x) * size
-                    fetch_to_write(out, pixel + i % lines * 16)
+                share = lines * part // parts, lines * (part + 1) // parts
+                for k in range(0 if around_cache else rows):
+                    pixel = ((image * shape[1] + y + k) * shape[2] + x0 + x) * size
+                    for i in range(pixel + share[0] * 16, pixel + share[1] * 16, 16):
+                        fetch_to_write(out, i)
                 begin = max(0, row - ry - y)
                 index = begin * stride + (row - y - begin + ry) * columns * LANES
                 step = stride - columns * LANES  # the next row of the group sees this row one dy higher
