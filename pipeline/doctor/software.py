@@ -74,6 +74,7 @@ def compression() -> Finding:
 def hdf5() -> Finding:
     """Write LZ4 and Zstandard chunks as the cache does, and read them through HDF5 and its plug-ins as anyone would."""
     import h5py
+    import hdf5plugin  # noqa: F401 (registers the filters)
     import numpy as np
 
     from ..cache.codecs import make_codec
