@@ -60,8 +60,18 @@ def decode(videos: Sequence[Path], out: Path) -> int:
     return num_frames
 
 
-def vidprep(videos: Sequence[Path], out: Path) -> int:
-    """Residual frames, compressed, checksummed, fsynced: what a worker of ``vidprep extract`` does, shard by shard."""
+def vidprep(
+    videos: Sequence[Path],
+    out: Path,
+    modalities: tuple[str, ...] = ("residual",),
+    workers: int = 2,
+    threads: int = 1,
+) -> int:
+    """Modalities, compressed, checksummed, fsynced: what a worker of ``vidprep extract`` does, shard by shard.
+
+    One of ``workers``, each with its share of the cores, ``threads``.
+    """
+    from vidprep.kernels.cpu._threads import set_num_threads
     from vidprep.pipeline.config import ExtractConfig
     from vidprep.pipeline.events import Advanced, Event, VideoFinished
     from vidprep.pipeline.plan import default_shard_videos, plan_shards
@@ -78,10 +88,15 @@ def vidprep(videos: Sequence[Path], out: Path) -> int:
             raise RuntimeError(f"{event.video}: {event.reason} ({event.stage})")
 
     found = tuple(Video(id=f"{i:05d}{video.suffix}", path=video) for i, video in enumerate(videos))
-    # As many videos a shard as the command would put into it, which has the other worker's too.
-    for plan in plan_shards(found, default_shard_videos(2 * len(found))):
-        # No thread to compress: with a worker on every core the command has none.
-        build_shard(ShardTask(plan=plan, config=ExtractConfig(), cache=out, decoder="pyav", threads=0), "cpu", report)
+    config = ExtractConfig(modalities=modalities)
+    set_num_threads(threads)
+    # As many videos a shard as the command would put into it, which has the other workers' too.
+    for plan in plan_shards(found, default_shard_videos(workers * len(found))):
+        # As the command: with a worker on every core there is no thread to compress.
+        task = ShardTask(
+            plan=plan, config=config, cache=out, decoder="pyav", threads=threads - 1, kernel_threads=threads
+        )
+        build_shard(task, "cpu", report)
     return num_frames
 
 

@@ -106,11 +106,11 @@ def _steady(contender: Contender, num_frames: dict[Path, int]) -> Callable[[Sequ
     return run
 
 
-def run_workers(work: Work, videos: Sequence[Path], out: Path) -> tuple[int, float, float]:
-    """Run ``work`` in all workers at once, each on all of ``videos``; return frames, wall and processor seconds."""
+def run_workers(work: Work, videos: Sequence[Path], out: Path, count: int = WORKERS) -> tuple[int, float, float]:
+    """Run ``work`` in several workers at once, each on all of ``videos``; return frames, wall and processor seconds."""
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
-    for i in range(WORKERS):
+    for i in range(count):
         ours, theirs = context.Pipe()
         process = context.Process(target=_worker, args=(theirs, work, videos, out / f"worker-{i}"), daemon=True)
         process.start()

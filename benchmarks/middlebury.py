@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -48,6 +49,18 @@ class Sequence:
         mine, true = (np.concatenate([f, np.ones_like(f[..., :1])], -1, dtype=np.float64) for f in (flow, self.flow))
         cosine = (mine * true).sum(-1) / np.linalg.norm(mine, axis=-1) / np.linalg.norm(true, axis=-1)
         return float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))[self.known].mean())
+
+    def reduced(self, factor: int) -> Sequence:
+        """Return the sequence at a whole fraction of its size: means over squares of ``factor`` pixels a side."""
+        height, width = (size // factor * factor for size in self.known.shape)
+
+        def means(array: NDArray[Any]) -> NDArray[np.float64]:
+            squares = array[:height, :width].reshape(height // factor, factor, width // factor, factor, -1)
+            return squares.mean(axis=(1, 3), dtype=np.float64)
+
+        frame0, frame1 = (np.round(means(frame))[..., 0].astype(np.uint8) for frame in (self.frame0, self.frame1))
+        flow = (means(self.flow) / factor).astype(np.float32)
+        return Sequence(name=self.name, frame0=frame0, frame1=frame1, flow=flow, known=means(self.known)[..., 0] == 1)
 
 
 def read_sequences(folder: Path) -> Iterator[Sequence]:

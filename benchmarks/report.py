@@ -18,7 +18,8 @@ RESULTS = Path(__file__).resolve().parent / "results"
 SCRATCH = ROOT / "build" / "benchmarks"
 _PACKAGES = (
     "vidprep", "numpy", "numba", "av", "h5py", "hdf5plugin", "opencv-python-headless",
-    "opencv-contrib-python-headless", "scikit-image", "decord", "imageio-ffmpeg",
+    "opencv-contrib-python-headless", "scikit-image", "torch", "cupy-cuda12x", "cupy-cuda13x", "cucim-cu13", "decord",
+    "imageio-ffmpeg",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ FOLDER = Path(__file__).resolve().parent
 OWN_QUICK = {"kill_test": ["--kills", "3", "--videos", "4"], "mutation_test": ["--videos", "12"]}
 NAMES = (
     "extraction",
+    "motion_extraction",
     "memory",
     "verify",
     "kernels",

@@ -1,0 +1,1 @@
+"""What ``kernels.py`` measures: a module for each family of kernels, with its inputs and its peers."""
