@@ -65,8 +65,9 @@ _SHOWN_FAILURES = 5
 )
 @click.option(
     "--features",
-    metavar="zncc",
-    help="What displacement and cost-volume match: grey patches by their correlation.  [default: zncc]",
+    metavar="zncc|conv1:FILE",
+    help="What displacement and cost-volume match: grey patches by their correlation, or the first layer of the "
+    "network in a torch checkpoint, of which warped-difference is then, too.  [default: zncc]",
 )
 @click.option(
     "--radius",

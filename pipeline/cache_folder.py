@@ -29,7 +29,7 @@ from .videos import Video, VideoSet
 logger = logging.getLogger(__name__)
 
 _Table = TypeVar("_Table", CacheHeader, PlanTable)
-_TOOLS = ("numpy", "av", "numba", "h5py", "hdf5plugin", "pyarrow", "nvidia-dali-cuda130", "cupy-cuda13x")
+_TOOLS = ("numpy", "av", "numba", "h5py", "hdf5plugin", "pyarrow", "nvidia-dali-cuda130", "cupy-cuda13x", "torch")
 _REMEDY = "choose another folder, or --overwrite to start anew"
 
 
@@ -69,10 +69,10 @@ def open_cache(cache: Path, config: ExtractConfig, found: VideoSet, shards: tupl
         (cache / SHARDS_NAME).mkdir(exist_ok=True)
     except OSError as error:
         raise output_error(error, cache) from error
-    if before is None or before.source != plan.source:
+    if before is None or before.source != plan.source or before.config != plan.config:
         plan.write(cache)
     tools = tool_versions() if header is None else header.tools
-    if header is None or header.source != plan.source:
+    if header is None or header.source != plan.source or header.config != plan.config:
         plan.header(tools).write(cache)
 
 

@@ -7,9 +7,10 @@ from fractions import Fraction
 from typing import Any
 
 from .cache.codecs import CODECS
-from .cache.format import DEFAULT_CHUNK_FRAMES
+from .cache.format import DEFAULT_CHUNK_FRAMES, without_places
 from .decode.size import FrameSize
 from .errors import UsageError
+from .layer_file import LayerFile
 from .modalities import get_modality
 from .motion import OPTION_NAMES, MotionOptions
 from .numbers import frame_rate, whole_number
@@ -122,7 +123,7 @@ class ExtractConfig:
         return [
             f"{key} is {_show(key, theirs[key])} there and {_show(key, mine[key])} here"
             for key in mine
-            if key in theirs and mine[key] != theirs[key]
+            if key in theirs and without_places(mine[key]) != without_places(theirs[key])
         ]
 
 
@@ -133,4 +134,6 @@ def _show(key: str, value: Any) -> str:
         return "+".join(value)
     if key == "radius":
         return f"{value[0]} down, {value[1]} across"
+    if key == "features" and isinstance(value, dict):
+        return str(LayerFile(**value))
     return str(value)

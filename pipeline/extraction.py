@@ -14,6 +14,7 @@ from .decode.choose import dali_note, open_frames, start_dali
 from .decode.read_ahead import ReadAheadSource
 from .errors import VideoError, VidprepError
 from .events import Advanced, Event
+from .first_layer import FirstLayer
 from .modalities import get_modality
 from .modality_stream import ModalityStream
 from .motion_frames import MotionFrames
@@ -41,6 +42,8 @@ class VideoExtraction:
         Which one.
     config
         What to compute.
+    layer
+        As for ``ShardTask``.
     device
         ``cpu`` or ``cuda:N``.
     decoder, note
@@ -65,6 +68,7 @@ class VideoExtraction:
         video: Video,
         *,
         config: ExtractConfig,
+        layer: FirstLayer | None = None,
         device: str,
         decoder: str,
         note: str,
@@ -76,6 +80,7 @@ class VideoExtraction:
         self.done = self.waits = False
         self.stage = self.reason = ""
         self._config = config
+        self._layer = layer
         self._modalities = [get_modality(name) for name in config.modalities]
         self._device = device
         self._decoder = decoder
@@ -128,7 +133,7 @@ class VideoExtraction:
                 for chunk in source:
                     num_new = len(chunk.times)
                     num_frames += num_new
-                    frames = MotionFrames(chunk.frames, config.step, config.motion)
+                    frames = MotionFrames(chunk.frames, config.step, config.motion, self._layer)
                     for stream in streams:
                         stream.add(chunk, frames)
                     self._meter.add(num_new)

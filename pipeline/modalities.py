@@ -94,6 +94,13 @@ def _cost_volume(frames: MotionFrames, start: int, stop: int, out: Any) -> None:
 
 def _warped_difference(frames: MotionFrames, start: int, stop: int, out: Any) -> None:
     motion = frames.flow() if frames.options.warp_by == "flow" else frames.displacement()
+    if frames.layer is not None:
+        while start < stop:
+            items, before, after = frames.features_from(start)
+            here, end = slice(start - items.start, stop - items.start), min(stop, items.stop)
+            out[: end - start] = warped_difference(before[here], after[here], motion[start:end])
+            start, out = end, out[end - start :]
+        return
     first = frames.frames[start:stop].astype(np.float32)
     second = frames.frames[start + frames.step : stop + frames.step].astype(np.float32)
     difference = warped_difference(first, second, motion[start:stop])
@@ -134,7 +141,8 @@ def _stored_cost_volume(options: MotionOptions) -> Stored:
 
 def _stored_difference(options: MotionOptions) -> Stored:
     if options.difference_dtype == "float16":
-        return Stored(channels=3, dtype="float16")
+        channels = 3 if options.layer_file is None else options.layer_file.channels
+        return Stored(channels=channels, dtype="float16")
     return Stored(channels=3, dtype="int8", scale_factor=_DIFFERENCE_SCALE, add_offset=0.0)
 
 

@@ -13,11 +13,12 @@ from ..kernels.displacement import MIN_TEMPERATURE as MIN_TEMPERATURE
 from ..kernels.displacement import Assignment as Assignment
 from ..kernels.tvl1 import PRESETS
 from .errors import UsageError
+from .layer_file import PREFIX, LayerFile
 from .numbers import whole_number
 
 FLOW_PRESETS = tuple(PRESETS)
 FLOW_DTYPES = ("uint8", "float16")
-FEATURES = ("zncc",)
+DEFAULT_FEATURES = "zncc"
 ASSIGNMENTS = get_args(Assignment)
 WARPS = ("displacement", "flow")
 DIFFERENCE_DTYPES = ("int8", "float16")
@@ -38,7 +39,9 @@ class MotionOptions:
     flow_dtype
         How flow is stored: ``uint8`` (default), clipped to 20 pixels, or ``float16``, not clipped.
     features
-        What is matched: ``zncc`` (default), the grey patches of ``kernels.zncc_features``.
+        What is matched: ``zncc`` (default), the grey patches of ``kernels.zncc_features``, or the first layer of a
+        trained network (``read_layer_file``). A ``warped-difference`` is that of the colours, or of the layer's
+        features.
     radius
         Of the window of ``displacement`` and ``cost-volume`` in pixels, ``(ry, rx)`` or one number for both, each
         1 to 15; 4 by default.
@@ -50,7 +53,8 @@ class MotionOptions:
         What a ``warped-difference`` is warped by: ``displacement`` (default), by the map of the same features, radius
         and assignment, or ``flow``.
     difference_dtype
-        How a ``warped-difference`` is stored: ``int8`` (default), in steps of two grey levels, or ``float16``.
+        How a ``warped-difference`` is stored: ``int8`` (default), in steps of two grey levels, or ``float16``, as
+        that of a layer's features, which have no fixed range, always is.
 
     Raises
     ------
@@ -60,7 +64,7 @@ class MotionOptions:
 
     flow_preset: str | None = None
     flow_dtype: str | None = None
-    features: str | None = None
+    features: str | LayerFile | None = None
     radius: int | tuple[int, int] | None = None
     assignment: Assignment | None = None
     temperature: float | None = None
@@ -72,6 +76,10 @@ class MotionOptions:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or value not in allowed):
                 raise UsageError(f"there is no {what} {value!r}: choose from {', '.join(allowed)}")
+        if not (self.features is None or isinstance(self.features, LayerFile) or self.features == DEFAULT_FEATURES):
+            raise UsageError(
+                f"there is no kind of features {self.features!r}: choose from {DEFAULT_FEATURES}, {PREFIX}FILE"
+            )
         if self.radius is not None:
             object.__setattr__(self, "radius", _radius(self.radius))
         if self.temperature is not None:
@@ -86,6 +94,14 @@ class MotionOptions:
             If an option was given that nothing of what is extracted uses.
         """
         warp_by = self.warp_by or _DEFAULTS["warp_by"]
+        defaults = _DEFAULTS
+        if self.layer_file is not None and "warped-difference" in modalities:
+            if self.difference_dtype == "int8":
+                raise UsageError(
+                    "int8 is for differences of colours, and those of conv1 features have no fixed range: leave "
+                    "difference_dtype out, or make it float16"
+                )
+            defaults = {**_DEFAULTS, "difference_dtype": "float16"}
         uses = {
             "flow_preset": _used(modalities, "flow", *(["warped-difference"] if warp_by == "flow" else [])),
             "flow_dtype": _used(modalities, "flow"),
@@ -94,6 +110,8 @@ class MotionOptions:
         }
         matched = ["displacement", *(["warped-difference"] if warp_by == "displacement" else [])]
         uses["features"] = uses["radius"] = _used(modalities, *matched, "cost-volume")
+        if self.layer_file is not None:
+            uses["features"] = _used(modalities, "cost-volume", "displacement", "warped-difference")
         uses["assignment"] = _used(modalities, *matched)
         uses["temperature"] = uses["assignment"] and self.assignment != "wta"
         values: dict[str, Any] = {}
@@ -101,7 +119,7 @@ class MotionOptions:
             given = getattr(self, name)
             if given is not None and not used:
                 raise UsageError(_useless(name, modalities, self))
-            values[name] = _DEFAULTS[name] if used and given is None else given
+            values[name] = defaults[name] if used and given is None else given
         return MotionOptions(**values)
 
     def to_json(self) -> dict[str, Any]:
@@ -115,7 +133,14 @@ class MotionOptions:
         plain: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
+        if isinstance(plain.get("features"), dict):
+            plain["features"] = LayerFile(**plain["features"])
         return cls(**plain)
+
+    @property
+    def layer_file(self) -> LayerFile | None:
+        """The file of the features of a trained network, if it is these."""
+        return self.features if isinstance(self.features, LayerFile) else None
 
     @property
     def in_use(self) -> bool:
@@ -145,7 +170,7 @@ _USERS = {
 _DEFAULTS: dict[str, Any] = {
     "flow_preset": "fast",
     "flow_dtype": "uint8",
-    "features": "zncc",
+    "features": DEFAULT_FEATURES,
     "radius": (DEFAULT_RADIUS, DEFAULT_RADIUS),
     "assignment": "soft",
     "temperature": DEFAULT_TEMPERATURE,
@@ -155,7 +180,6 @@ _DEFAULTS: dict[str, Any] = {
 _CHOICES = {
     "flow_preset": ("flow preset", FLOW_PRESETS),
     "flow_dtype": ("flow dtype", FLOW_DTYPES),
-    "features": ("kind of features", FEATURES),
     "assignment": ("assignment", ASSIGNMENTS),
     "warp_by": ("way to warp by", WARPS),
     "difference_dtype": ("difference dtype", DIFFERENCE_DTYPES),

@@ -9,6 +9,8 @@ import numpy as np
 from ..kernels import displacement, tvl1_flow_of_clip, zncc_features
 from ..kernels._backend import is_cupy
 from ..kernels.features import DEFAULT_PATCH
+from .conv_features import conv_features
+from .first_layer import FirstLayer
 from .motion import MotionOptions
 
 _GREY_256THS = (77, 150, 29)  # of red, green and blue: ITU-R BT.601 to 8 bits, as in zncc_features
@@ -26,12 +28,16 @@ class MotionFrames:
         Distance in frames of the two pictures of an item.
     options
         With values for all that is asked for.
+    layer
+        What features are computed with, where the options name its file.
     """
 
-    def __init__(self, frames: Any, step: int, options: MotionOptions) -> None:
+    def __init__(self, frames: Any, step: int, options: MotionOptions, layer: FirstLayer | None = None) -> None:
+        assert (layer is None) == (options.layer_file is None)
         self.frames = frames
         self.step = step
         self.options = options
+        self.layer = layer
         self._flow: Any = None
         self._displacement: Any = None
         self._features: tuple[range, Any, Any] | None = None
@@ -63,7 +69,7 @@ class MotionFrames:
             found = xp.empty((len(self), *self.frames.shape[1:3], 2), np.float32)
             done = 0
             while done < len(self):
-                items, first, second = self._features_from(done)
+                items, first, second = self.features_from(done)
                 found[done : items.stop] = displacement(
                     first[done - items.start :], second[done - items.start :], options.window,
                     assignment=options.assignment, **soft,
@@ -74,31 +80,35 @@ class MotionFrames:
 
     def features(self, item: int) -> tuple[Any, Any]:
         """``(1, H, W, C)`` float32 features of an item's two frames."""
-        items, first, second = self._features_from(item)
+        items, first, second = self.features_from(item)
         at = item - items.start
         return first[at : at + 1], second[at : at + 1]
 
-    def _features_from(self, item: int) -> tuple[range, Any, Any]:
+    def features_from(self, item: int) -> tuple[range, Any, Any]:
         """Return the features of some items, ``item`` among them: ``(items, of their first, of their second frames)``.
 
         They are kept until others are asked for.
         """
         if self._features is None or item not in self._features[0]:
             self._features = None  # before there are new ones
-            frame_bytes = 4 * DEFAULT_PATCH**2 * self.frames.shape[1] * self.frames.shape[2]
+            channels = DEFAULT_PATCH**2 if self.layer is None else self.layer.channels
+            frame_bytes = 4 * channels * self.frames.shape[1] * self.frames.shape[2]
             most = _FEATURE_BYTES // frame_bytes  # frames
             shared = most - self.step  # items, if what is second in one is first in another
             if shared > most // 2:
                 items = range(item, min(len(self), item + shared))
-                both = zncc_features(self.frames[item : items.stop + self.step])
+                both = self._describe(self.frames[item : items.stop + self.step])
                 self._features = items, both[: len(items)], both[self.step :]
             else:
                 items = range(item, min(len(self), item + max(1, most // 2)))
                 first, second = (
-                    zncc_features(self.frames[item + later : items.stop + later]) for later in (0, self.step)
+                    self._describe(self.frames[item + later : items.stop + later]) for later in (0, self.step)
                 )
                 self._features = items, first, second
         return self._features
+
+    def _describe(self, frames: Any) -> Any:
+        return zncc_features(frames) if self.layer is None else conv_features(frames, self.layer)
 
 
 def array_module(array: Any) -> Any:

@@ -15,6 +15,7 @@ from .config import ExtractConfig
 from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT
 from .errors import CacheError
+from .layer_file import read_layer_again
 from .run import Progress, build_shards, check_workers, compression_threads, kernel_threads
 from .shard import ShardTask
 
@@ -63,8 +64,10 @@ def repair(
     Raises
     ------
     CacheError
-        If header or plan cannot be made again, or videos that a damaged shard needs are gone or have changed; nothing
-        was touched then.
+        If header or plan cannot be made again, or videos or the file of features that a damaged shard needs are gone or
+        have changed; nothing was touched then.
+    MissingExtraError
+        If the features need torch, and it is not installed.
     OutputError
         If the cache cannot be written.
     """
@@ -83,6 +86,9 @@ def repair(
         shards = planned_shards(plan, root)
         damaged = [shards[number] for number in before.damaged_shards if number in shards]
         _check_sources(folder, plan, root, {shard.number for shard in damaged})
+        config = ExtractConfig.from_json(dict(header.config))
+        known = config.motion.layer_file if damaged else None
+        layer = None if known is None else read_layer_again(known, devices)
         if {damage.kind for damage in before.damage} & {"header", "plan"}:
             plan.write(folder)
             header.write(folder)
@@ -93,7 +99,6 @@ def repair(
             videos_total=len(plan.videos), videos_before=len(plan.videos) - sum(len(s.videos) for s in damaged)
         )
 
-        config = ExtractConfig.from_json(dict(header.config))
         tasks = [
             ShardTask(
                 plan=shard,
@@ -101,6 +106,7 @@ def repair(
                 cache=folder,
                 threads=compression_threads(num_workers),
                 kernel_threads=kernel_threads(min(num_workers, len(damaged))),
+                layer=layer,
             )
             for shard in damaged
         ]

@@ -22,6 +22,7 @@ from .devices import resolve_devices
 from .engines.local import DEFAULT_TIME_LIMIT, run_tasks
 from .errors import DiskFullError, UsageError
 from .events import Advanced, Event, ShardFinished, VideoFinished
+from .layer_file import PREFIX, LayerFile, read_layer_file
 from .motion import Assignment, MotionOptions
 from .numbers import frame_rate, seconds, whole_number
 from .plan import plan_shards
@@ -155,7 +156,8 @@ def extract(
     shard_videos
         Videos of a shard; by default chosen by their number.
     flow_preset, flow_dtype, features, radius, assignment, temperature, warp_by, difference_dtype
-        Options of the motion modalities: see ``pipeline.motion.MotionOptions``.
+        Options of the motion modalities: see ``pipeline.motion.MotionOptions``. Features are ``"zncc"``, or
+        ``"conv1:FILE"`` with a checkpoint of torch: see ``pipeline.first_layer.find_first_layer``.
     workers
         Worker processes; by default one per core, or per GPU.
     labels
@@ -177,12 +179,18 @@ def extract(
     ------
     UsageError
         The request is wrong, or does not fit the cache that is there.
+    MissingExtraError
+        What was asked for is not installed.
     OutputError
         The cache cannot be written, or is being written by another run.
     VidprepError
         With ``on_error="fail"``, when a video fails.
     """
     began = time.monotonic()
+    known: str | LayerFile | None = features
+    layer = None
+    if isinstance(features, str) and features.startswith(PREFIX):
+        known, layer = read_layer_file(features, resolve_devices(device))
     config = ExtractConfig(
         modalities=_names(modalities),
         size=_frame_size(size, short_side),
@@ -193,7 +201,7 @@ def extract(
         motion=MotionOptions(
             flow_preset=flow_preset,
             flow_dtype=flow_dtype,
-            features=features,
+            features=known,
             radius=radius,
             assignment=assignment,
             temperature=temperature,
@@ -232,6 +240,7 @@ def extract(
                 decoder=decoder,
                 threads=compression_threads(num_workers),
                 kernel_threads=kernel_threads(min(num_workers, num_missing)),
+                layer=layer,
                 stop_on_failure=on_error == "fail",
             )
             for shard in shards

@@ -13,6 +13,7 @@ from .decode.choose import choose_decoder
 from .errors import VidprepError
 from .events import Event, VideoFinished, VideoStarted
 from .extraction import VideoExtraction
+from .first_layer import FirstLayer
 from .in_flight import IN_FLIGHT, in_flight
 from .plan import ShardPlan
 from .videos import Video
@@ -37,6 +38,8 @@ class ShardTask:
     kernel_threads
         Threads of a CPU kernel, which the worker's process is set to; results do not depend on it. With more than one,
         decoding has a thread of its own too, beside kernels that take long.
+    layer
+        What features are computed with, if the config has ``conv1`` features: what its file held.
     given_up
         ``(video id, stage, reason)`` of videos not to be touched again: they killed or hung a worker.
     stop_on_failure
@@ -51,6 +54,7 @@ class ShardTask:
     decoder: str = "auto"
     threads: int = 1
     kernel_threads: int = 1
+    layer: FirstLayer | None = None
     given_up: tuple[tuple[str, str, str], ...] = ()
     stop_on_failure: bool = False
     in_flight: int = IN_FLIGHT
@@ -90,6 +94,7 @@ def build_shard(task: ShardTask, device: str, report: Callable[[Event], None]) -
         return VideoExtraction(
             video,
             config=task.config,
+            layer=task.layer,
             device=device,
             decoder=decoder,
             note=note,

@@ -97,8 +97,15 @@ def version_error(path: Path, version: object) -> CacheVersionError:
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """32 hexadecimal digits (of SHA-256) that name a config, whatever the order of its keys."""
-    return hashlib.sha256(_canonical(config).encode()).hexdigest()[:32]
+    """32 hexadecimal digits (of SHA-256) that name a config, whatever the order of its keys and where its files lie."""
+    return hashlib.sha256(_canonical(without_places(config)).encode()).hexdigest()[:32]
+
+
+def without_places(config: Any) -> Any:
+    """Return a config without its keys ``file``: where a file lies; what it holds is under other keys."""
+    if not isinstance(config, Mapping):
+        return config
+    return {key: without_places(value) for key, value in config.items() if key != "file"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

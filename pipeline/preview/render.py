@@ -35,11 +35,14 @@ class Look:
         ``(ry, rx)`` of the cost volume; ``None`` takes it for a square one.
     warped_by
         What a warped difference was warped by, if that is known.
+    feature_scale
+        Difference of features that is white; ``None`` if a warped difference is that of colours.
     """
 
     motion_scale: float = 4.0
     window: tuple[int, int] | None = None
     warped_by: str = "motion"
+    feature_scale: float | None = None
 
 
 DEFAULT_LOOK = Look()
@@ -114,6 +117,14 @@ def _motion(name: str, what: str, look: Look) -> Renderer:
 
 
 def _warped_difference(look: Look) -> Renderer:
+    if look.feature_scale is not None:
+        scale = look.feature_scale
+        return Renderer(
+            picture=lambda differences: _sizes(differences, scale),
+            title=f"features warped by {look.warped_by}",
+            caption=f"how far the features are from those of the frame before, moved by the {look.warped_by}: root "
+            f"mean square of all channels, black is nothing, white {scale:.3g}",
+        )
     return Renderer(
         picture=_around_grey,
         title=f"warped by {look.warped_by} {SIGNED_GAIN:g}{_TIMES}",
@@ -152,6 +163,17 @@ def _around_grey(differences: NDArray[Any]) -> NDArray[np.uint8]:
     shifted = np.rint(_GREY + np.float32(SIGNED_GAIN) * differences.astype(np.float32))
     grey: NDArray[np.uint8] = np.clip(shifted, 0, 255).astype(np.uint8)
     return grey
+
+
+def root_mean_square(differences: NDArray[Any]) -> NDArray[np.float32]:
+    """``(..., C)`` to ``(...)``, of the channels."""
+    sizes: NDArray[np.float32] = np.sqrt(np.square(differences, dtype=np.float32).mean(axis=-1))
+    return sizes
+
+
+def _sizes(differences: NDArray[Any], white: float) -> NDArray[np.uint8]:
+    grey = np.clip(np.rint(root_mean_square(differences) * np.float32(255 / white)), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
 
 
 DERIVED = {"warped by flow": "flow", "warped by displacement": "displacement"}

@@ -50,7 +50,8 @@ class View:
     def of(cls, video: VideoInfo, look: Look = DEFAULT_LOOK) -> View:
         offsets = {name: video.num_frames - stored.num_frames for name, stored in video.modalities.items()}
         for name, motion in DERIVED.items():
-            if {"rgb", motion, "warped-difference"} <= offsets.keys() and look.warped_by != motion:
+            colours = {"rgb", motion, "warped-difference"} <= offsets.keys() and look.feature_scale is None
+            if colours and look.warped_by != motion:
                 offsets[name] = offsets[motion]
         order = list(RENDERERS)
         modalities = sorted(offsets, key=lambda name: order.index(name) if name in order else len(order))

@@ -121,7 +121,7 @@ def test_what_is_refused(fields: dict[str, object], sentence: str) -> None:
         ({"flow_preset": "slow"}, "there is no flow preset 'slow': choose from fast, accurate"),
         ({"flow_dtype": "int8"}, "there is no flow dtype 'int8': choose from uint8, float16"),
         ({"features": "sift"}, "there is no kind of features 'sift': choose from zncc"),
-        ({"features": "conv1:model.pt"}, "there is no kind of features 'conv1:model.pt': choose from zncc"),
+        ({"features": "conv1:model.pt"}, "there is no kind of features 'conv1:model.pt': choose from zncc, conv1:FILE"),
         ({"assignment": "hard"}, "there is no assignment 'hard': choose from soft, wta"),
         ({"warp_by": "residual"}, "there is no way to warp by 'residual': choose from displacement, flow"),
         ({"difference_dtype": "uint8"}, "there is no difference dtype 'uint8': choose from int8, float16"),
