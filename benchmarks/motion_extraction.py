@@ -48,9 +48,7 @@ def main() -> None:
     publish("motion_extraction", "Extraction of motion beside its kernel", "\n".join(body), write=options.write)
 
 
-def race(
-    clips: Sequence[Path], *, workers: int, threads: int, rounds: int, scratch: Path
-) -> dict[str, list[Run]]:  # fmt: skip
+def race(clips: Sequence[Path], *, workers: int, threads: int, rounds: int, scratch: Path) -> dict[str, list[Run]]:
     """Let all contenders go through the clips ``rounds`` times; the flow kernel comes first."""
     scratch.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[Run]] = {}
@@ -61,11 +59,7 @@ def race(
         entries: list[tuple[str, Work, Sequence[Path]]] = [
             (ALONE, partial(flow_alone, threads=threads), frames),
             *(
-                (
-                    f"extract {', '.join(names)}",
-                    partial(vidprep, modalities=names, workers=workers, threads=threads),
-                    clips,
-                )
+                (f"extract {', '.join(names)}", partial(extract, modalities=names), clips)
                 for names in (ALL, ("flow",), ("rgb", "residual"))
             ),
         ]

@@ -69,7 +69,7 @@ def cost_volume_cases(gpu: bool) -> Iterator[Case]:
 
 
 def zncc_cases(gpu: bool) -> Iterator[Case]:
-    """Patches; there is no such kernel on a GPU."""
+    """Patches, of RGB frames."""
     for shape in FRAMES:
         frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         cpu: dict[str, Callable[[], Any]] = {
@@ -81,6 +81,7 @@ def zncc_cases(gpu: bool) -> Iterator[Case]:
             count=shape[0],
             num_bytes=frames.nbytes + 4 * PATCH**2 * frames[..., 0].size,
             cpu=cpu,
+            gpu={OURS: partial(zncc_features, to_gpu(frames), PATCH)} if gpu else {},
         )
 
 
