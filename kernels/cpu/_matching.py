@@ -163,7 +163,7 @@ def layout(bounds, radius, channels):  # type: ignore[no-untyped-def]
     line = line_length(bounds[2] - bounds[1], radius[1])
     slot = channels * line
     slots = (MAX_ROWS + ring_rows(radius[0])) * slot
-    return line, slot, slots, slots + PIXELS * channels
+    return line, slot, slots, slots + -(-PIXELS * channels // 16) * 16  # what follows begins a cache line
 
 
 @njit(nogil=True, cache=True)
@@ -235,8 +235,8 @@ def match_row(  # type: ignore[no-untyped-def]
     else:
         for k in range(end - begin):
             out[out_index + k * out_stride : out_index + k * out_stride + columns * LANES] = 0
-    part, parts = row - y + ry, rows + 2 * ry
-    for i in range(2 * MAX_ROWS * part // parts, 2 * MAX_ROWS * (part + 1) // parts):
+    part = row - y + ry
+    for i in range(part, 2 * MAX_ROWS if part + 1 == rows + 2 * ry else min(part + 1, 2 * MAX_ROWS)):
         below = y + rows + i // 2
         if below < y1:
             if i % 2 == 0:
@@ -249,10 +249,9 @@ def match_row(  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def _correlate_row(rows, columns, floats, first, slot, second, line, channels, out, out_index, step):  # type: ignore[no-untyped-def]
     """``correlate`` for any number of columns, in blocks of nearly equal size."""
-    blocks = -(-columns // MAX_COLUMNS)
-    begin = 0
+    begin, blocks = 0, -(-columns // MAX_COLUMNS)
     for i in range(blocks):
-        end = columns * (i + 1) // blocks
+        end = columns if i + 1 == blocks else columns * (i + 1) // blocks  # a division takes as long as 16 products
         correlate(
             rows, end - begin, floats, first, slot, floats, second + begin, line, channels,
             out, out_index + begin * LANES, step,

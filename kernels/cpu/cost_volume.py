@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from ._matching import Piece, buffer, enter_group, flat, layout, match_row, run_pieces
 from ._matching_simd import LANES, MAX_ROWS, PIXELS, interleave
 from ._vectors import fetch_to_write
-from ._warp_simd import LARGE, copy_around_cache
 
 
 def cost_volume_cpu(
@@ -24,38 +23,36 @@ def cost_volume_cpu(
     if out is None:
         out = np.empty((*shape[:3], rows, columns), np.float32)
     samples0, samples1, values = flat(features0), flat(features1), out.reshape(-1)
-    around_cache = out.nbytes > LARGE
 
     def work(piece: Piece) -> int:
-        floats = buffer(layout(piece, radius, shape[3])[3] + (MAX_ROWS + 1) * rows * columns * LANES)
-        return int(_piece(samples0, samples1, shape, piece, radius, around_cache, floats, values))
+        floats = buffer(layout(piece, radius, shape[3])[3] + MAX_ROWS * rows * columns * LANES)
+        return int(_piece(samples0, samples1, shape, piece, radius, floats, values))
 
     run_pieces(work, shape, radius)
     return out
 
 
 @njit(nogil=True, cache=True)
-def _piece(samples0, samples1, shape, bounds, radius, around_cache, floats, out):  # type: ignore[no-untyped-def]
+def _piece(samples0, samples1, shape, bounds, radius, floats, out):  # type: ignore[no-untyped-def]
     image, x0, x1, y0, y1 = bounds
     ry, rx = radius
     columns = 2 * rx + 1
     size = (2 * ry + 1) * columns
     stride = size * LANES
-    rest = floats[layout(bounds, radius, shape[3])[3] :]
-    windows, pixels = rest[: MAX_ROWS * stride], rest[MAX_ROWS * stride :]  # of the group's rows: (dy, dx, lane)
+    windows = floats[layout(bounds, radius, shape[3])[3] :]  # of the group's rows: (dy, dx, lane)
     next_row, damage = max(0, y0 - ry), 0
     for y in range(y0, y1, MAX_ROWS):
         next_row, damaged = enter_group(samples0, samples1, shape, bounds, radius, np.float32(1), y, next_row, floats)
         damage |= damaged
         rows = min(MAX_ROWS, y1 - y)
         for x in range(0, x1 - x0, LANES):
-            lines = -(-min(LANES, x1 - x0 - x) * size // 16)
+            floats_of_row = min(LANES, x1 - x0 - x) * size
+            share = (-(-floats_of_row // (rows + 2 * ry)) | 15) + 1
             for row in range(y - ry, y + rows + ry):
-                part, parts = row - y + ry, rows + 2 * ry
-                share = lines * part // parts, lines * (part + 1) // parts
-                for k in range(0 if around_cache else rows):
+                first = (row - y + ry) * share
+                for k in range(rows):
                     pixel = ((image * shape[1] + y + k) * shape[2] + x0 + x) * size
-                    for i in range(pixel + share[0] * 16, pixel + share[1] * 16, 16):
+                    for i in range(pixel + first, pixel + min(first + share, floats_of_row), 16):
                         fetch_to_write(out, i)
                 begin = max(0, row - ry - y)
                 index = begin * stride + (row - y - begin + ry) * columns * LANES
@@ -64,11 +61,7 @@ def _piece(samples0, samples1, shape, bounds, radius, around_cache, floats, out)
             count = min(LANES, x1 - x0 - x)
             for k in range(rows):
                 pixel = ((image * shape[1] + y + k) * shape[2] + x0 + x) * size
-                if around_cache:
-                    _interleave(windows, k * stride, size, LANES, pixels, 0)
-                    copy_around_cache(pixels, pixels, out, pixel, count * size)
-                else:
-                    _interleave(windows, k * stride, size, count, out, pixel)
+                _interleave(windows, k * stride, size, count, out, pixel)
     return damage
 
 
