@@ -57,10 +57,12 @@ def _on_gpu(frames: Any, layer: FirstLayer) -> Any:
 
     with cupy.cuda.Device(frames.device):
         out = cupy.empty((*frames.shape[:3], layer.channels), np.float32)
-        stream = torch.cuda.ExternalStream(cupy.cuda.get_current_stream().ptr, device=frames.device.id)
+        device, pointer = frames.device.id, cupy.cuda.get_current_stream().ptr
+        # Of the null pointer ExternalStream would make a stream of its own, which CuPy would not wait for.
+        stream = torch.cuda.ExternalStream(pointer, device) if pointer else torch.cuda.default_stream(device)
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.cuda.stream(stream), exact:
-            network = _Network(layer, f"cuda:{frames.device.id}")
+            network = _Network(layer, f"cuda:{device}")
             first, second = torch.from_dlpack(cupy.ascontiguousarray(frames)), torch.from_dlpack(out)
             for i in range(len(frames)):
                 network.apply(first[i : i + 1], second[i : i + 1])

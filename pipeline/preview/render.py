@@ -122,8 +122,8 @@ def _warped_difference(look: Look) -> Renderer:
         return Renderer(
             picture=lambda differences: _sizes(differences, scale),
             title=f"features warped by {look.warped_by}",
-            caption=f"how far the features are from those of the frame before, moved by the {look.warped_by}: root "
-            f"mean square of all channels, black is nothing, white {scale:.3g}",
+            caption=f"what is left of the features once the frame before is moved by the {look.warped_by}, over all "
+            f"channels; white is {scale:.2g}",
         )
     return Renderer(
         picture=_around_grey,

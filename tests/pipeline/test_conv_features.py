@@ -68,7 +68,9 @@ def test_a_gpu_finds_the_same() -> None:
     if not torch.cuda.is_available():
         pytest.skip("torch sees no GPU")
     frames, layer = random_frames(3, 33, 47), random_layer(16)
-    with cupy.cuda.Stream(non_blocking=True):
-        features = conv_features(cupy.asarray(frames), layer)
-        assert isinstance(features, cupy.ndarray)
+    for stream in (cupy.cuda.Stream.null, cupy.cuda.Stream(non_blocking=True)):
+        with stream:
+            features = conv_features(cupy.asarray(frames), layer)
+            assert isinstance(features, cupy.ndarray)
+        stream.synchronize()
         np.testing.assert_allclose(features.get(), reference(frames, layer), atol=2e-5)

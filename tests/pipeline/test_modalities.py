@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cuda_host.cupy_standin import cupy_on_the_cpu
+from executors import need_compiler
 from media import moving_texture
 from references import residual_reference
 from vidprep.kernels import cost_volume, displacement, tvl1_flow, warped_difference, zncc_features
@@ -120,6 +122,21 @@ def test_features_of_a_few_frames_at_a_time(name: str, step: int, monkeypatch: p
     for num_frames in (0, 3, 7):
         monkeypatch.setattr("vidprep.pipeline.motion_frames._FEATURE_BYTES", num_frames * 20 * 26 * 81 * 4)
         np.testing.assert_array_equal(items_of(name, motion_frames(name, step)), whole)
+
+
+@pytest.mark.parametrize("name", ["displacement", "cost-volume", "warped-difference"])
+def test_what_is_on_a_gpu_stays_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way by CUDA sources, run on the CPU: an array that came to the host would be refused."""
+    need_compiler()
+    options = {"difference_dtype": "float16"} if name == "warped-difference" else {}
+    wanted = items_of(name, motion_frames(name, **options))
+    monkeypatch.setattr("vidprep.pipeline.motion_frames._FEATURE_BYTES", 0)  # the harness wants arrays side by side
+    with cupy_on_the_cpu() as cupy:
+        frames = motion_frames(name, frames=cupy.asarray(FRAMES), **options)
+        out = cupy.empty(wanted.shape, wanted.dtype)
+        get_modality(name).compute(frames, 0, len(wanted), out)
+        assert isinstance(frames.features(0)[0], cupy.ndarray)
+        np.testing.assert_allclose(out.get().astype(np.float32), wanted.astype(np.float32), rtol=2e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("warp_by", ["displacement", "flow"])
