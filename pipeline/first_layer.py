@@ -152,7 +152,8 @@ def _numbers(state: Mapping[str, Any], name: str, count: int | None = None) -> N
     if name not in state:
         raise UnsuitableError(f"it has no {name}")
     tensor = state[name]
-    if not tensor.is_floating_point() or tensor.is_sparse or tensor.is_quantized or tensor.numel() == 0:
+    plain = tensor.is_floating_point() and not (tensor.is_sparse or tensor.is_quantized or tensor.is_meta)
+    if not plain or tensor.numel() == 0:
         raise UnsuitableError(f"its {name} is no plain array of floating point numbers")
     if count is not None and tuple(tensor.shape) != (count,):
         raise UnsuitableError(f"its {name} has shape {tuple(tensor.shape)} instead of ({count},)")

@@ -150,7 +150,7 @@ def _short(place: str) -> str:
 
 
 def torch() -> Finding:
-    return _optional("torch", "training", "train", "torch")
+    return _optional("torch", "training and --features conv1", "train", "torch")
 
 
 def ray() -> Finding:

@@ -98,6 +98,7 @@ def test_of_two_streams_that_of_colours_is_meant() -> None:
         ({"conv1.weight": tensor(4, 3, 3, 3) / 0}, r"conv1\.weight has numbers that are not finite"),
         ({"conv1.weight": tensor(4, 3, 3, 3).int()}, "no plain array of floating point numbers"),
         ({"conv1.weight": torch.zeros(0, 3, 3, 3)}, "no plain array"),
+        ({"conv1.weight": tensor(4, 3, 3, 3).to("meta")}, "no plain array"),
         ({**RESNET, "conv1.bias": tensor(5)}, r"conv1\.bias has shape \(5,\) instead of \(4,\)"),
         ({**RESNET, "bn1.running_var": tensor(5)}, r"bn1\.running_var has shape"),
         ({**RESNET, "bn1.running_var": tensor(4) - 2}, "negative"),
