@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
@@ -20,7 +19,7 @@ from kernel_cases.case import OURS, Case
 
 from vidprep.kernels.cpu._threads import set_num_threads
 
-_PATIENCE = 6.0  # seconds that a contender may take over all rounds, unless two need more
+_PATIENCE = 2.5  # seconds that a contender may take over all rounds, unless two need more
 _GPU_CALLS = 20
 _PAUSE = 0.01  # seconds until the threads of other libraries have gone to sleep after a call
 # In a process of its own: OpenBLAS's threads go on spinning after a product, on the cores of whatever comes next.
@@ -29,12 +28,15 @@ import time
 import numpy as np
 a, b = np.random.default_rng(0).standard_normal((2, 2048, 2048), np.float32)
 out, best = np.empty_like(a), 1e9
-for _ in range(6):
+for _ in range(4):
     start = time.perf_counter()
     np.matmul(a, b, out=out)
     best = min(best, time.perf_counter() - start)
 print(2 * 2048**3 / best)
 """
+
+
+_rates: dict[str, list[float]] = {}  # of matrix products, operations a second, by where they were made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +53,17 @@ class Row:
         Of each round, by column.
     copying
         Least seconds of a copy that reads and writes ``num_bytes`` together.
-    computing
-        Least seconds for ``num_ops`` at the rate of a float32 matrix product.
     """
 
     case: Case
     where: str
     seconds: dict[str, list[float]]
     copying: float
-    computing: float
+
+    @property
+    def computing(self) -> float:
+        """Seconds for ``num_ops`` at the best rate of a float32 matrix product that this run has seen."""
+        return self.case.num_ops / max(_rates[self.where]) if self.case.num_ops else 0.0
 
     @property
     def floor(self) -> float:
@@ -70,7 +74,8 @@ class Row:
 def cpu_row(case: Case, threads: int, rounds: int, *, peers: bool) -> Row:
     """Time a case on the CPU; contenders take turns. Without ``peers`` vidprep runs alone."""
     _set_threads(threads)
-    rate = product_rate(threads) if case.num_ops else np.inf
+    if case.num_ops:
+        _rates.setdefault(str(threads), []).append(product_rate(threads))
     calls = case.cpu if peers else {name: call for name, call in case.cpu.items() if name.startswith(OURS)}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     limits = {name: _rounds_within_patience(_seconds(call), rounds) for name, call in calls.items()}
@@ -84,11 +89,7 @@ def cpu_row(case: Case, threads: int, rounds: int, *, peers: bool) -> Row:
                     time.sleep(_PAUSE)
                 seconds[name].append(_seconds(calls[name]))
         copies.append(_seconds(copy))
-    if case.num_ops:
-        rate = max(rate, product_rate(threads))
-    return Row(
-        case=case, where=str(threads), seconds=seconds, copying=min(copies[1:]), computing=case.num_ops / float(rate)
-    )
+    return Row(case=case, where=str(threads), seconds=seconds, copying=min(copies[1:]))
 
 
 def gpu_row(case: Case, rounds: int) -> Row:
@@ -99,9 +100,9 @@ def gpu_row(case: Case, rounds: int) -> Row:
     target = cupy.empty_like(source)
     seconds = {name: _device_seconds(call, rounds) for name, call in case.gpu.items()}
     copying = min(_device_seconds(lambda: cupy.copyto(target, source), rounds))
-    return Row(
-        case=case, where="GPU", seconds=seconds, copying=copying, computing=case.num_ops / _device_product_rate()
-    )
+    if case.num_ops and "GPU" not in _rates:
+        _rates["GPU"] = [_device_product_rate()]
+    return Row(case=case, where="GPU", seconds=seconds, copying=copying)
 
 
 def product_rate(threads: int) -> float:
@@ -196,7 +197,6 @@ def _device_seconds(call: Callable[[], Any], rounds: int) -> list[float]:
     return seconds
 
 
-@cache
 def _device_product_rate() -> float:
     import cupy
 

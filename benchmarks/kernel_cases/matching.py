@@ -86,7 +86,7 @@ def zncc_cases(gpu: bool) -> Iterator[Case]:
 
 
 _TORCH_NOTE = (
-    "torch: `unfold`, then the products with unit features summed over channels (*sum*, *einsum*), or "
+    "torch: `unfold`, then the products with unit features summed over channels (*sum*), or "
     "`cosine_similarity`; `softmax` and its means after that. torch has its own layout, channels first, from the start."
 )
 FAMILIES = (
@@ -143,7 +143,7 @@ def _numpy_patches(frames: Any) -> Any:
 def _torch_costs() -> dict[str, Callable[..., Any]]:
     if not find_spec("torch"):
         return {}
-    return {"torch sum": _torch_sum, "torch einsum": _torch_einsum, "torch cosine_similarity": _torch_cosine}
+    return {"torch sum": _torch_sum, "torch cosine_similarity": _torch_cosine}
 
 
 def _torch_has_gpu() -> bool:
@@ -187,14 +187,6 @@ def _torch_sum(first: Any, second: Any, radius: int) -> Any:
     from torch.nn.functional import normalize
 
     return (normalize(first, dim=1)[:, :, None] * _torch_windows(normalize(second, dim=1), radius)).sum(1)
-
-
-def _torch_einsum(first: Any, second: Any, radius: int) -> Any:
-    import torch
-    from torch.nn.functional import normalize
-
-    windows = _torch_windows(normalize(second, dim=1), radius)
-    return torch.einsum("nchw,nckhw->nkhw", normalize(first, dim=1), windows)
 
 
 def _torch_cosine(first: Any, second: Any, radius: int) -> Any:
