@@ -13,7 +13,13 @@ from vidprep.kernels import warp, warped_difference
 
 from .case import OURS, Case, Family, to_gpu
 
-INPUTS = ((1, 112, 112, 64), (16, 112, 112, 64), (16, 128, 170, 3), (1, 480, 640, 3), (16, 480, 640, 3))
+INPUTS = (  # (N, H, W, C), and whether the flow is smooth
+    ((1, 112, 112, 64), True),
+    ((16, 112, 112, 64), True),
+    ((16, 112, 112, 64), False),
+    ((16, 128, 170, 3), True),
+    ((16, 480, 640, 3), True),
+)
 _MOST_OF_OPENCV = 4  # channels that cv2.remap takes
 
 
@@ -28,7 +34,8 @@ def difference_cases(gpu: bool) -> Iterator[Case]:
 
 
 _NOTE = (
-    "Flow of two pixels' standard deviation, each vector on its own. torch has its own layout, channels first, and "
+    "Smooth flow of up to 4 pixels; *noise*: vectors that have nothing to do with their neighbours, two pixels in "
+    "standard deviation. torch has its own layout, channels first, and "
     "`grid_sample`'s normalised places, OpenCV the places that `remap` wants, both from the start."
 )
 FAMILIES = (
@@ -39,9 +46,9 @@ FAMILIES = (
 
 def _cases(gpu: bool, *, subtract: bool) -> Iterator[Case]:
     rng = np.random.default_rng(0)
-    for shape in INPUTS:
+    for shape, smooth in INPUTS:
         first, second = rng.standard_normal((2, *shape), np.float32)
-        flow = 2 * rng.standard_normal((*shape[:3], 2), np.float32)
+        flow = _smooth_flow(shape) if smooth else 2 * rng.standard_normal((*shape[:3], 2), np.float32)
         out = np.zeros(shape, np.float32)
         operands = (first, second, flow) if subtract else (first, flow)
         kernel: Callable[..., Any] = warped_difference if subtract else warp
@@ -59,12 +66,18 @@ def _cases(gpu: bool, *, subtract: bool) -> Iterator[Case]:
         if find_spec("cv2") and shape[3] <= _MOST_OF_OPENCV:
             cpu["OpenCV remap"] = _opencv(first, signed_flow, minuend, out)
         yield Case(
-            label=f"{shape[0]} x {shape[2]}x{shape[1]}x{shape[3]}",
+            label=f"{shape[0]} x {shape[2]}x{shape[1]}x{shape[3]}{'' if smooth else ', noise'}",
             count=shape[0],
             num_bytes=sum(array.nbytes for array in (*operands, out)),
             cpu=cpu,
             gpu=on_gpu,
         )
+
+
+def _smooth_flow(shape: tuple[int, ...]) -> Any:
+    y, x = np.mgrid[: shape[1], : shape[2]]
+    flow = 2.8 * np.stack([np.sin(x / 40 + y / 55), np.cos(x / 35 - y / 60)], -1)
+    return np.repeat(flow[None].astype(np.float32), shape[0], axis=0)
 
 
 def _places(flow: Any) -> Any:
