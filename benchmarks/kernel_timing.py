@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from kernel_cases.case import OURS, Case
 
 from vidprep.kernels.cpu._threads import set_num_threads
 
-_PATIENCE = 2.5  # seconds that a contender may take over all rounds, unless two need more
+_PATIENCE = 1.0  # seconds that a contender may take over all rounds, unless one needs more
 _GPU_CALLS = 20
 _PAUSE = 0.01  # seconds until the threads of other libraries have gone to sleep after a call
 # In a process of its own: OpenBLAS's threads go on spinning after a product, on the cores of whatever comes next.
@@ -45,8 +45,8 @@ class Row:
 
     Parameters
     ----------
-    case
-        What was measured.
+    label, count, num_ops
+        Of the case.
     where
         ``1`` or more threads, or ``GPU``.
     seconds
@@ -55,7 +55,9 @@ class Row:
         Least seconds of a copy that reads and writes ``num_bytes`` together.
     """
 
-    case: Case
+    label: str
+    count: int
+    num_ops: int
     where: str
     seconds: dict[str, list[float]]
     copying: float
@@ -63,7 +65,13 @@ class Row:
     @property
     def computing(self) -> float:
         """Seconds for ``num_ops`` at the best rate of a float32 matrix product that this run has seen."""
-        return self.case.num_ops / max(_rates[self.where]) if self.case.num_ops else 0.0
+        return self.num_ops / max(_rates[self.where]) if self.num_ops else 0.0
+
+    def with_more(self, other: Row) -> Row:
+        """Return the row with what was measured of it at another time."""
+        assert (other.label, other.where) == (self.label, self.where)
+        seconds = {name: [*values, *other.seconds[name]] for name, values in self.seconds.items()}
+        return replace(self, seconds=seconds, copying=min(self.copying, other.copying))
 
     @property
     def floor(self) -> float:
@@ -90,7 +98,12 @@ def cpu_row(case: Case, threads: int, rounds: int, *, peers: bool) -> Row:
                     time.sleep(_PAUSE)
                     copy()  # wakes the cores
         copies.append(_seconds(copy))
-    return Row(case=case, where=str(threads), seconds=seconds, copying=min(copies[1:]))
+    return _row(case, str(threads), seconds, min(copies[1:]))
+
+
+def _row(case: Case, where: str, seconds: dict[str, list[float]], copying: float) -> Row:
+    """Leave the case's arrays behind."""
+    return Row(label=case.label, count=case.count, num_ops=case.num_ops, where=where, seconds=seconds, copying=copying)
 
 
 def gpu_row(case: Case, rounds: int) -> Row:
@@ -103,7 +116,7 @@ def gpu_row(case: Case, rounds: int) -> Row:
     copying = min(_device_seconds(lambda: cupy.copyto(target, source), rounds))
     if case.num_ops and "GPU" not in _rates:
         _rates["GPU"] = [_device_product_rate()]
-    return Row(case=case, where="GPU", seconds=seconds, copying=copying)
+    return _row(case, "GPU", seconds, copying)
 
 
 def product_rate(threads: int) -> float:
@@ -117,13 +130,13 @@ def product_rate(threads: int) -> float:
 def format_rows(rows: list[Row], per_second: float) -> tuple[list[str], list[list[str]]]:
     """Return the header and the lines of a table; ``per_second`` units of time make a second."""
     peers = list(dict.fromkeys(name for row in rows for name in row.seconds if name != OURS))
-    bounded = any(row.case.num_ops for row in rows)
+    bounded = any(row.num_ops for row in rows)
     header = ["input", "on", "of floor", "copy", *(["product"] if bounded else []), OURS, *peers]
     lines = []
     for row in rows:
-        scale = per_second / row.case.count
+        scale = per_second / row.count
         ours = min(row.seconds[OURS])
-        line = [row.case.label, row.where, f"{row.floor / ours:.0%}", _number(row.copying * scale)]
+        line = [row.label, row.where, f"{row.floor / ours:.0%}", _number(row.copying * scale)]
         if bounded:
             line.append(_number(row.computing * scale))
         line.append(f"{_number(ours * scale)} ({_number(statistics.median(row.seconds[OURS]) * scale)})")
@@ -146,7 +159,7 @@ def _seconds(call: Callable[[], Any]) -> float:
 
 
 def _rounds_within_patience(seconds: float, rounds: int) -> int:
-    return min(rounds, max(2, int(_PATIENCE / seconds)))
+    return min(rounds, max(1, int(_PATIENCE / seconds)))
 
 
 def _set_threads(count: int) -> None:
