@@ -1,6 +1,7 @@
 """The inner loops of warping, in portable LLVM vector IR.
 
-``aim`` works on vectors of pixels, ``blend`` on the channels of one pixel, ``stream`` on whatever lies side by side.
+``aim`` works on vectors of pixels, ``blend_run`` too, where these sample side by side; ``blend`` on the channels of one
+pixel, or of a few; ``stream`` on whatever lies side by side.
 Every function takes C-contiguous arrays and indices into their flattened form, and checks nothing.
 """
 
@@ -14,10 +15,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._vectors import BIT, FLOAT, INT32, INT64, call, integers, load, moved, pointer_to, reals, shuffle, splat, store
+from ._vectors import FLOAT, INT32, INT64, call, integers, load, moved, pointer_to, reals, shuffle, splat, store
 
 LANES = 16
+OUTSIDE, UNKNOWN, SIDE_BY_SIDE = (1 << LANES) - 1, 1 << LANES, 2 << LANES  # bits of what ``aim`` returns
 MOST_PAIRED = 8  # channels; both neighbours of a row fit a vector
+_GROUPS = {1: 8, 2: 4}  # pixels that are blended at a time, by channels
 LARGE = 8 << 20  # bytes of a result that the last cache would not keep until somebody reads it
 PADDING = 16  # floats that ``blend`` may write past its last pixel
 
@@ -28,103 +31,145 @@ _INFINITY = 0xFF000000  # its bits, shifted left by one: those of numbers are le
 @intrinsic  # type: ignore[untyped-decorator]
 def aim(
     typing_context: Any, flow: Any, index: Any, sign: Any, x: Any, y: Any, width: Any, height: Any, places: Any,
-    weights: Any, first: Any,
+    right: Any, down: Any, first: Any,
 ) -> Any:  # fmt: skip
     """Find where 16 pixels from ``(x, y)`` on sample, with the flow ``sign * flow[index : index + 32]``.
 
-    ``places[first + i]``, int32, is the pixel of the upper left of four neighbours, and ``weights[4 * (first + i):]``
-    are the weights of upper left, upper right, lower left and lower right: 0 where the sample lies outside the image.
-    At the last column and row, the upper left neighbour is one before and has no weight, so that all are inside.
-    Returns whether the flow has no NaN.
+    ``places[first + i]``, int32, is the pixel of the upper left of four neighbours; ``right[first + i]`` and
+    ``down[first + i]``, float32, are how far the sample lies from there. At the last column and row, the upper left
+    neighbour is one before, so that all are inside.
+
+    Returns bits: one of ``OUTSIDE`` for every sample outside the image, whose place is 0; ``UNKNOWN`` if the flow has
+    NaN; and ``SIDE_BY_SIDE`` alone if all are inside and their upper left neighbours lie side by side.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        flow_array, i, factor, column, row, columns, rows, place_array, weight_array, o = args
+        flow_array, i, factor, column, row, columns, rows, place_array, right_array, down_array, o = args
         source = pointer_to(context, builder, flow, flow_array, i)
         low, high = (load(builder, source, _VECTOR, offset) for offset in (0, LANES))
-        one, zero = reals(1.0, LANES), reals(0.0, LANES)
+        zero, far = reals(0.0, LANES), reals(2.0**30, LANES)
         lanes = ir.Constant(_INT_VECTOR, list(range(LANES)))
-        far = reals(2.0**30, LANES)
-        inside = None
-        cells, fractions = [], []
-        motions = [shuffle(builder, low, high, [2 * lane + axis for lane in range(LANES)]) for axis in (0, 1)]
-        known = builder.fcmp_ordered("ord", *motions)
-        for axis, start, size in ((0, column, columns), (1, row, rows)):
-            # Far outside is as good as anywhere outside, and NaN, which no comparison holds for, becomes that.
-            motion = builder.fmul(motions[axis], splat(builder, factor, LANES))
-            motion = builder.select(builder.fcmp_ordered("<", motion, far), motion, far)
-            motion = builder.select(builder.fcmp_ordered(">", motion, builder.fneg(far)), motion, builder.fneg(far))
-            steps = call(builder, "floor", motion)
-            fraction = builder.fsub(motion, steps)  # of the motion, not of the place: it is exact far from the origin
-            origin = splat(builder, builder.trunc(start, INT32), LANES)
-            origin = builder.add(origin, lanes) if axis == 0 else origin
-            cell = builder.add(origin, builder.fptosi(steps, _INT_VECTOR))
-            last = builder.sub(size, size.type(1))
-            before_last = builder.sub(last, builder.zext(builder.icmp_signed(">", last, last.type(0)), INT64))
-            most, end, behind = (
-                splat(builder, builder.trunc(place, INT32), LANES) for place in (before_last, last, size)
-            )
-            # Between two pixels, or on a pixel; what is negative is large without a sign.
-            limit = builder.select(builder.fcmp_ordered("==", fraction, zero), behind, end)
-            here = builder.icmp_unsigned("<", cell, limit)
-            beyond = builder.icmp_signed(">", cell, most)
-            fractions.append(builder.select(beyond, one, fraction))
-            cells.append(builder.select(beyond, most, cell))
-            inside = here if inside is None else builder.and_(inside, here)
         line = splat(builder, builder.trunc(columns, INT32), LANES)
-        place = builder.add(builder.mul(cells[1], line), cells[0])
-        place = builder.select(inside, place, integers(0, LANES))
-        store(builder, place, pointer_to(context, builder, places, place_array, o))
-        a, b = fractions
-        lower = builder.select(inside, b, zero)
-        upper = builder.select(inside, builder.fsub(one, b), zero)
-        left = builder.fsub(one, a)
-        four = [builder.fmul(upper, left), builder.fmul(upper, a), builder.fmul(lower, left), builder.fmul(lower, a)]
-        target = pointer_to(context, builder, weights, weight_array, builder.mul(o, o.type(4)))
-        pairs = [n for lane in range(LANES) for n in (lane, lane + LANES)]
-        uppers, lowers = (
-            [shuffle(builder, two[0], two[1], pairs[half : half + LANES]) for half in (0, LANES)]
-            for two in (four[:2], four[2:])
-        )
-        quads = [n for lane in range(0, LANES, 2) for n in (lane, lane + 1, lane + LANES, lane + LANES + 1)]
-        for i in range(4):
-            part = shuffle(builder, uppers[i // 2], lowers[i // 2], quads[i % 2 * LANES : (i % 2 + 1) * LANES])
-            store(builder, part, target, i * LANES)
-        bits = builder.bitcast(known, ir.IntType(LANES))
-        return builder.icmp_signed("==", bits, bits.type(-1))
+        motions = [shuffle(builder, low, high, [2 * lane + axis for lane in range(LANES)]) for axis in (0, 1)]
+        cells: list[Any] = []
+        fractions, ends = [], []
+        between = None
+        for motion, start, size in zip(motions, (column, row), (columns, rows), strict=True):
+            # Far outside is as good as anywhere outside, and NaN, which no comparison holds for, becomes that.
+            steps = builder.fmul(motion, splat(builder, factor, LANES))
+            steps = builder.select(builder.fcmp_ordered("<", steps, far), steps, far)
+            steps = builder.select(builder.fcmp_ordered(">", steps, builder.fneg(far)), steps, builder.fneg(far))
+            whole = call(builder, "floor", steps)
+            fractions.append(builder.fsub(steps, whole))  # of the motion: exact far from the origin, too
+            origin = splat(builder, builder.trunc(start, INT32), LANES)
+            origin = builder.add(origin, lanes) if not cells else origin
+            cells.append(builder.add(origin, builder.fptosi(whole, _INT_VECTOR)))
+            ends.append(builder.sub(builder.trunc(size, INT32), INT32(1)))
+            # what is negative is large without a sign
+            here = builder.icmp_unsigned("<", cells[-1], splat(builder, ends[-1], LANES))
+            between = here if between is None else builder.and_(between, here)
+
+        def put(cells: list[Any], fractions: list[Any], inside: Any = None) -> None:
+            place = builder.add(builder.mul(cells[1], line), cells[0])
+            if inside is not None:
+                place = builder.select(inside, place, integers(0, LANES))
+            store(builder, place, pointer_to(context, builder, places, place_array, o))
+            store(builder, fractions[0], pointer_to(context, builder, right, right_array, o))
+            store(builder, fractions[1], pointer_to(context, builder, down, down_array, o))
+
+        bits_type = ir.IntType(LANES)
+        result = cgutils.alloca_once_value(builder, INT64(0))
+        builder.store(INT64(0), result)
+        all_between = builder.icmp_signed("==", builder.bitcast(between, bits_type), bits_type(-1))
+        with builder.if_else(all_between, likely=True) as (usual, unusual):
+            with usual:
+                put(cells, fractions)
+                aligned = None
+                for cell, steps in zip(cells, (lanes, integers(0, LANES)), strict=True):
+                    first_cell = shuffle(builder, cell, cell, [0] * LANES)
+                    same = builder.icmp_signed("==", cell, builder.add(first_cell, steps))
+                    aligned = same if aligned is None else builder.and_(aligned, same)
+                all_aligned = builder.icmp_signed("==", builder.bitcast(aligned, bits_type), bits_type(-1))
+                builder.store(builder.select(all_aligned, INT64(SIDE_BY_SIDE), INT64(0)), result)
+            with unusual:
+                inside = None
+                moved_cells, moved_fractions = [], []
+                for cell, fraction, end in zip(cells, fractions, ends, strict=True):
+                    # On the last pixel is inside, but not beyond it.
+                    on_pixel = builder.fcmp_ordered("==", fraction, zero)
+                    last = splat(builder, end, LANES)
+                    on_last = builder.and_(on_pixel, builder.icmp_signed("==", cell, last))
+                    here = builder.or_(on_last, builder.icmp_unsigned("<", cell, last))
+                    inside = here if inside is None else builder.and_(inside, here)
+                    more = builder.zext(builder.icmp_signed(">", end, INT32(0)), INT32)  # than one pixel
+                    most = splat(builder, builder.sub(end, more), LANES)
+                    moved_cells.append(builder.select(on_last, most, cell))
+                    to_last = splat(builder, builder.uitofp(more, FLOAT), LANES)
+                    moved_fractions.append(builder.select(on_last, to_last, fraction))
+                put(moved_cells, moved_fractions, inside)
+                outside = builder.zext(builder.bitcast(builder.not_(inside), bits_type), INT64)
+                known = builder.bitcast(builder.fcmp_ordered("ord", *motions), bits_type)
+                damaged = builder.zext(builder.icmp_signed("!=", known, bits_type(-1)), INT64)
+                builder.store(builder.or_(outside, builder.shl(damaged, INT64(LANES))), result)
+        return builder.load(result)
 
     n = types.intp
-    return types.boolean(flow, n, types.float32, n, n, n, n, places, weights, n), generate
+    return n(flow, n, types.float32, n, n, n, n, places, right, down, n), generate
 
 
-def _pair_of_pixels(builder: Any, channels: int, weights: Any, upper: Any, lower: Any, out: Any) -> None:
-    """Blend a pixel of few channels: left and right neighbour are one vector."""
-    lanes = 1 << (2 * channels - 1).bit_length()
-    vector, used = ir.VectorType(FLOAT, lanes), 2 * channels
-    quad = load(builder, weights, ir.VectorType(FLOAT, 4))
-    total = None
-    for row, pointer in ((0, upper), (1, lower)):
-        if used == lanes:
-            pixels = load(builder, pointer, vector)
-        else:
-            function_type = ir.FunctionType(vector, [vector.as_pointer(), INT32, ir.VectorType(BIT, lanes), vector])
-            name = f"llvm.masked.load.v{lanes}f32.p0"
-            function = cgutils.get_or_insert_function(builder.module, function_type, name)
-            mask = ir.Constant(ir.VectorType(BIT, lanes), [lane < used for lane in range(lanes)])
-            place = builder.bitcast(pointer, vector.as_pointer())
-            pixels = builder.call(function, [place, INT32(4), mask, reals(0.0, lanes)])
-        weight = shuffle(builder, quad, quad, [2 * row + min(lane // channels, 1) for lane in range(lanes)])
-        total = builder.fmul(pixels, weight) if total is None else call(builder, "fmuladd", pixels, weight, total)
-    half = lanes // 2
-    left = shuffle(builder, total, total, list(range(half)))
-    right = shuffle(builder, total, total, [min(channels + lane, lanes - 1) for lane in range(half)])
-    store(builder, builder.fadd(left, right), out)
+def _mixed(builder: Any, a: Any, b: Any, fraction: Any) -> Any:
+    """``(a - a * fraction) + b * fraction``: exactly ``a`` at 0 and ``b`` at 1."""
+    return call(builder, "fmuladd", b, fraction, call(builder, "fmuladd", builder.fneg(fraction), a, a))
 
 
-def _many_channels(builder: Any, lanes: int, weights: Any, taps: list[Any], size: Any, out: Any) -> None:
+def _pairs_of_pixels(
+    builder: Any, channels: int, right: Any, down: Any, upper: list[Any], below: Any, out: Any
+) -> None:
+    """Blend as many pixels of few channels as fit a vector: left and right neighbour lie side by side."""
+    used, group = 2 * channels, len(upper)
+    lanes = 1 << (used - 1).bit_length()  # of a pixel
+    pair, fractions = ir.VectorType(FLOAT, lanes), ir.VectorType(FLOAT, group)
+    half_pair = ir.VectorType(FLOAT, lanes // 2)
+    beside = lanes - channels if used < lanes else channels  # the lane of the right neighbour
+
+    def pixels(pointers: list[Any]) -> Any:
+        parts = []
+        for pointer in pointers:
+            if used == lanes:
+                parts.append(load(builder, pointer, pair))
+            else:  # two halves that overlap, so that nothing is read behind the right neighbour
+                parts += [load(builder, pointer, half_pair, offset) for offset in (0, used - lanes // 2)]
+        while len(parts) > 1:
+            both = list(range(2 * parts[0].type.count))
+            parts = [shuffle(builder, parts[i], parts[i + 1], both) for i in range(0, len(parts), 2)]
+        return parts[0]
+
+    def spread(pointer: Any, copies: int) -> Any:
+        values = load(builder, pointer, fractions)
+        return shuffle(builder, values, values, [i for i in range(group) for _ in range(copies)])
+
+    lower = [moved(builder, pointer, below) for pointer in upper]
+    both = _mixed(builder, pixels(upper), pixels(lower), spread(down, lanes))
+    size, width = group * channels, both.type.count
+    result_lanes = 1 << (size - 1).bit_length()
+    nothing = ir.Constant(both.type, ir.Undefined)  # nobody needs what lies behind the channels of the last pixel
+
+    def side(first: int) -> Any:
+        lane_of = [i * lanes + first + c for i in range(group) for c in range(channels)]
+        whole = shuffle(builder, both, nothing, lane_of + [width] * (width - size))
+        return whole if width == result_lanes else shuffle(builder, whole, whole, list(range(result_lanes)))
+
+    amounts = load(builder, right, fractions)
+    amount = shuffle(builder, amounts, amounts, [min(lane // channels, group - 1) for lane in range(result_lanes)])
+    store(builder, _mixed(builder, side(0), side(beside), amount), out)
+
+
+def _many_channels(builder: Any, lanes: int, right: Any, down: Any, taps: list[Any], size: Any, out: Any) -> None:
     """Blend a pixel of any number of channels from ``lanes`` on; the last lanes overlap those before."""
     vector = ir.VectorType(FLOAT, lanes)
-    splats = [splat(builder, builder.load(moved(builder, weights, i)), lanes) for i in range(4)]
+    a, b = builder.load(right), builder.load(down)
+    left, up = (builder.fsub(FLOAT(1.0), fraction) for fraction in (a, b))
+    splats = [splat(builder, builder.fmul(y, x), lanes) for y in (up, b) for x in (left, a)]
     last = builder.sub(size, INT64(lanes))
     blocks = builder.sdiv(builder.add(size, INT64(lanes - 1)), INT64(lanes))
     with cgutils.for_range(builder, blocks) as loop:
@@ -139,23 +184,24 @@ def _many_channels(builder: Any, lanes: int, weights: Any, taps: list[Any], size
 
 @intrinsic  # type: ignore[untyped-decorator]
 def blend(
-    typing_context: Any, features: Any, index: Any, places: Any, weights: Any, first: Any, count: Any, right: Any,
-    below: Any, channels: Any, out: Any,
+    typing_context: Any, features: Any, index: Any, places: Any, right: Any, down: Any, first: Any, count: Any,
+    to_right: Any, below: Any, channels: Any, out: Any, out_index: Any,
 ) -> Any:  # fmt: skip
-    """Blend the features of pixels ``first`` to ``first + count`` of an image into ``out``.
+    """Blend the features of pixels ``first`` to ``first + count`` of a row into ``out[out_index:]``.
 
-    The image begins at ``features[index]``; ``places`` and ``weights`` are those of ``aim``; ``right`` and ``below``
-    are the distances to the next pixel and the next row, or 0 if there is none.
+    The image begins at ``features[index]``; ``places``, ``right`` and ``down`` are those of ``aim``; ``to_right`` and
+    ``below`` are the distances to the next pixel and the next row, or 0 if there is none.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, i, place_array, weight_array, begin, pixels, to_right, to_below, size, target = args
+        source, i, place_array, right_array, down_array, begin, pixels, beside, under, size, target, o = args
         image = pointer_to(context, builder, features, source, i)
         place_pointer = pointer_to(context, builder, places, place_array, begin)
-        weight_pointer = pointer_to(context, builder, weights, weight_array, builder.mul(begin, begin.type(4)))
-        result = pointer_to(context, builder, out, target, begin.type(0))
+        right_pointer = pointer_to(context, builder, right, right_array, begin)
+        down_pointer = pointer_to(context, builder, down, down_array, begin)
+        result = pointer_to(context, builder, out, target, o)
         done = builder.append_basic_block("done")
-        paired = builder.icmp_signed("!=", to_right, to_right.type(0))
+        paired = builder.icmp_signed("!=", beside, beside.type(0))
         lanes = size.type(1)
         for power in (2, 4, 8, 16):
             lanes = builder.select(builder.icmp_signed(">=", size, size.type(power)), size.type(power), lanes)
@@ -165,26 +211,70 @@ def blend(
         for variant in (*range(1, MOST_PAIRED + 1), -1, -2, -4, -8, -16):
             block = builder.append_basic_block("paired" if variant > 0 else "many")
             switch.add_case(size.type(variant), block)
+            group = _GROUPS.get(variant, 1)
+            step = size.type(variant) if variant > 0 else size  # with the channels known, the product is cheap
             with builder.goto_block(block):
-                with cgutils.for_range(builder, pixels) as loop:
-                    place = builder.sext(builder.load(moved(builder, place_pointer, loop.index)), INT64)
-                    # with the channels known, the product is cheap
-                    step = size.type(variant) if variant > 0 else size
-                    upper = moved(builder, image, builder.mul(place, step))
-                    lower = moved(builder, upper, to_below)
-                    weight = moved(builder, weight_pointer, builder.mul(loop.index, INT64(4)))
-                    pixel = moved(builder, result, builder.mul(loop.index, step))
+                groups = builder.sdiv(builder.add(pixels, pixels.type(group - 1)), pixels.type(group))
+                with cgutils.for_range(builder, groups) as loop:
+                    pixel = builder.mul(loop.index, pixels.type(group))
+                    upper = []
+                    for k in range(group):
+                        at = builder.add(pixel, pixel.type(k))
+                        place = builder.sext(builder.load(moved(builder, place_pointer, at)), INT64)
+                        upper.append(moved(builder, image, builder.mul(place, step)))
+                    a, b = moved(builder, right_pointer, pixel), moved(builder, down_pointer, pixel)
+                    goal = moved(builder, result, builder.mul(pixel, step))
                     if variant > 0:
-                        _pair_of_pixels(builder, variant, weight, upper, lower, pixel)
+                        _pairs_of_pixels(builder, variant, a, b, upper, under, goal)
                     else:
-                        taps = [upper, moved(builder, upper, to_right), lower, moved(builder, lower, to_right)]
-                        _many_channels(builder, -variant, weight, taps, size, pixel)
+                        lower = moved(builder, upper[0], under)
+                        taps = [upper[0], moved(builder, upper[0], beside), lower, moved(builder, lower, beside)]
+                        _many_channels(builder, -variant, a, b, taps, size, goal)
                 builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(features, n, places, weights, n, n, n, n, n, out), generate
+    return types.void(features, n, places, right, down, n, n, n, n, n, out, n), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def blend_run(
+    typing_context: Any, features: Any, index: Any, right: Any, down: Any, first: Any, below: Any, channels: Any,
+    out: Any, out_index: Any,
+) -> Any:  # fmt: skip
+    """Blend 16 pixels of at most ``MOST_PAIRED`` channels whose upper left neighbours lie side by side.
+
+    ``features[index]`` begins the first of these; else as ``blend``, to the same bits.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, i, right_array, down_array, begin, under, size, target, o = args
+        upper = pointer_to(context, builder, features, source, i)
+        lower = moved(builder, upper, under)
+        result = pointer_to(context, builder, out, target, o)
+        a = load(builder, pointer_to(context, builder, right, right_array, begin), _VECTOR)
+        b = load(builder, pointer_to(context, builder, down, down_array, begin), _VECTOR)
+        done = builder.append_basic_block("done")
+        switch = builder.switch(size, done)
+        for channels in range(1, MOST_PAIRED + 1):
+            block = builder.append_basic_block("channels")
+            switch.add_case(size.type(channels), block)
+            with builder.goto_block(block):
+                for offset in range(0, channels * LANES, LANES):
+                    pixels = [(offset + lane) // channels for lane in range(LANES)]
+                    to_right, to_below = (shuffle(builder, value, value, pixels) for value in (a, b))
+                    sides = []
+                    for step in (0, channels):
+                        above, under_it = (load(builder, row, _VECTOR, offset + step) for row in (upper, lower))
+                        sides.append(_mixed(builder, above, under_it, to_below))
+                    store(builder, _mixed(builder, sides[0], sides[1], to_right), result, offset)
+                builder.branch(done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(features, n, right, down, n, n, n, out, n), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

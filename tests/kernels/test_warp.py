@@ -69,6 +69,26 @@ def test_the_difference_is_that_of_the_parts(run: Run, shape: tuple[int, ...], s
     np.testing.assert_array_equal(run(warped_difference, first, second, flow), second - run(warp, first, -flow))
 
 
+@pytest.mark.parametrize("channels", range(1, 10))
+def test_a_pixel_is_the_same_whatever_its_neighbours_do(channels: int) -> None:
+    first, second, flow = random_scene((12, 90, channels))
+    flow[:] = (1.3, -0.6)  # alike: whole vectors of pixels sample side by side
+    disturbed = flow.copy()
+    disturbed[:, ::7] = (-2.2, 3.4)
+    same = np.arange(90) % 7 != 0
+    np.testing.assert_array_equal(warp(first, flow)[:, same], warp(first, disturbed)[:, same])
+    differences = (warped_difference(first, second, vectors)[:, same] for vectors in (flow, disturbed))
+    np.testing.assert_array_equal(*differences)
+
+
+@pytest.mark.parametrize("width", [15, 16, 17, 31, 33, 90, 360])
+@pytest.mark.parametrize("channels", [1, 3, 64])
+def test_the_difference_may_replace_the_second_frame(width: int, channels: int) -> None:
+    first, second, flow = random_scene((5, width, channels))
+    expected = warped_difference(first, second, flow)
+    np.testing.assert_array_equal(warped_difference(first, second, flow, out=second), expected)
+
+
 @pytest.mark.parametrize("motion", [(3, 0), (-2, 4), (0, -1)])
 def test_a_shifted_texture_comes_back_and_leaves_nothing(run: Run, motion: tuple[int, int]) -> None:
     dx, dy = motion
