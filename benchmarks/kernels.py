@@ -41,8 +41,8 @@ def main() -> None:
     body = [
         f"Least (median) of {rounds} rounds of vidprep, in {sweeps} sweeps through all rows; the least of the others, "
         "of fewer rounds where they are slow, and how many times that is vidprep's. *copy*: a copy of half the bytes "
-        "that are read and written, on as many threads. *product*: the operations at the rate of NumPy's float32 matrix "
-        "product of 2048x2048, on as many threads. *of floor*: the larger of both over vidprep's least.\n"
+        "that are read and written, on as many threads. *product*: the operations at the rate of NumPy's float32 "
+        "matrix product of 2048x2048, on as many threads. *of floor*: the larger of both over vidprep's least.\n"
     ]
     chosen = [family for name in options.only or FAMILIES for family in FAMILIES[name]]
     rows: dict[str, list[Row]] = {}
