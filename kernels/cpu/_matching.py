@@ -249,9 +249,10 @@ def match_row(  # type: ignore[no-untyped-def]
 @njit(inline="always")
 def _correlate_row(rows, columns, floats, first, slot, second, line, channels, out, out_index, step):  # type: ignore[no-untyped-def]
     """``correlate`` for any number of columns, in blocks of nearly equal size."""
-    begin, blocks = 0, -(-columns // MAX_COLUMNS)
+    blocks = -(-columns // MAX_COLUMNS)
+    begin = 0
     for i in range(blocks):
-        end = columns if i + 1 == blocks else columns * (i + 1) // blocks  # a division takes as long as 16 products
+        end = columns * (i + 1) // blocks
         correlate(
             rows, end - begin, floats, first, slot, floats, second + begin, line, channels,
             out, out_index + begin * LANES, step,
