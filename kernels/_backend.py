@@ -12,6 +12,20 @@ def is_cupy(array: Any) -> bool:
     return type(array).__module__.partition(".")[0] == "cupy"
 
 
+def is_read_only(array: Any) -> bool:
+    """Whether writing to ``array`` is forbidden; it never is on a GPU."""
+    return isinstance(array, np.ndarray) and not array.flags.writeable
+
+
+def share_memory(first: Any, second: Any) -> bool:
+    """Whether two arrays of one kind may have bytes in common."""
+    if isinstance(first, np.ndarray):
+        return np.may_share_memory(first, second)
+    import cupy
+
+    return bool(cupy.may_share_memory(first, second))
+
+
 def common_backend(**arrays: Any) -> str:
     """Return ``"cpu"`` or ``"cuda"`` for named arrays that must all live on the same kind of device.
 

@@ -90,8 +90,9 @@ class TVL1Parameters:
                 raise ValueError(f"{name} must be a number {words}, got {value!r}")
             if not low <= value <= high:
                 raise ValueError(f"{name} must be {words}, got {value!r}")
-        if self.median_size not in _MEDIAN_SIZES:
-            raise ValueError(f"median_size must be one of {_MEDIAN_SIZES} (1: no filter), got {self.median_size!r}")
+        size = self.median_size
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size not in _MEDIAN_SIZES:
+            raise ValueError(f"median_size must be one of {_MEDIAN_SIZES} (1: no filter), got {size!r}")
 
 
 PRESETS: Mapping[str, TVL1Parameters] = MappingProxyType(
@@ -114,7 +115,7 @@ def tvl1_parameters(preset: str = "fast", **parameters: Any) -> TVL1Parameters:
     ValueError
         If there is no such preset, or a value is outside its range.
     """
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {preset!r}")
     names = [field.name for field in dataclasses.fields(TVL1Parameters)]
     unknown = sorted(parameters.keys() - set(names))
@@ -146,7 +147,7 @@ def tvl1_flow(frames0: Any, frames1: Any, preset: str = "fast", **parameters: An
     TypeError
         If the frames are no such arrays, or there is no parameter of such a name.
     ValueError
-        If shapes are wrong or differ, a value is not finite, there is no such preset, or a parameter is out of range.
+        If shapes are wrong or differ, a value is not finite or beyond 1e6, there is no such preset, or a parameter is out of range.
     """
     chosen = tvl1_parameters(preset, **parameters)
     common_backend(frames0=frames0, frames1=frames1)
@@ -197,8 +198,11 @@ def _check(name: str, frames: Any, axis: str) -> None:
         raise TypeError(f"{name} must be uint8 or float32, got {frames.dtype}")
     if frames.ndim != 3 or 0 in frames.shape:
         raise ValueError(f"{name} must be ({axis}, H, W) and not empty, got shape {tuple(frames.shape)}")
-    if frames.dtype == np.float32 and not bool(np.isfinite(frames).all()):
-        raise ValueError(f"{name} must be finite, got NaN or infinite values: replace them before estimating motion")
+    if frames.dtype == np.float32 and not bool(abs(frames).max() <= _HUGE):  # of NaN, max is NaN
+        raise ValueError(
+            f"{name} must be finite and at most {_HUGE:g} in size, got NaN, infinite or larger values: intensities are "
+            "0 to 255"
+        )
 
 
 def _solve(stacks: tuple[Any, ...], lag: int, parameters: TVL1Parameters) -> Any:

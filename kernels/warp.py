@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import common_backend
+from ._backend import common_backend, is_read_only, share_memory
 
 
 def warp(features: Any, flow: Any, *, out: Any = None) -> Any:
@@ -22,7 +22,7 @@ def warp(features: Any, flow: Any, *, out: Any = None) -> Any:
     flow
         ``(..., H, W, 2)`` float32 or float16, pixels, ``(x, y)`` = (right, down).
     out
-        Where to write the result, C-contiguous float32; a new array by default.
+        Where to write the result, C-contiguous float32; a new array by default; one of the others, too.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def warped_difference(features0: Any, features1: Any, flow: Any, *, out: Any = N
     flow
         ``(..., H, W, 2)`` float32 or float16, pixels, ``(x, y)`` = (right, down), from the first frame to the second.
     out
-        Where to write the result, C-contiguous float32; a new array by default.
+        Where to write the result, C-contiguous float32; a new array by default; one of the others, too.
 
     Returns
     -------
@@ -105,11 +105,19 @@ def _check_out(out: Any, features: Any) -> None:
     if out is None:
         return
     fits = type(out) is type(features) and out.shape == features.shape and out.dtype == np.float32
-    if not fits or not out.flags.c_contiguous:
+    if not fits or not out.flags.c_contiguous or is_read_only(out):
         raise ValueError(f"out must be a C-contiguous {tuple(features.shape)} float32 array like the features")
 
 
+def _apart(array: Any, out: Any) -> Any:
+    """Return the array, or a copy if writing to ``out`` could change what is sampled afterwards."""
+    if out is None:
+        return array
+    return array.copy() if share_memory(array, out) else array
+
+
 def _warp(backend: str, features: Any, flow: Any, minuend: Any, out: Any, names: tuple[str, str]) -> Any:
+    features, flow = _apart(features, out), _apart(flow, out)
     if backend == "cuda":
         from .cuda.warp import warp_cuda
 

@@ -116,6 +116,13 @@ def test_writes_into_an_array_of_the_caller(run: Run) -> None:
         run(into, *pair, np.zeros((1, 5, 6, 9), np.float32))
 
 
+def test_does_not_write_to_a_read_only_array() -> None:
+    out = np.zeros((1, 5, 6, 3, 3), np.float32)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out must be C-contiguous and writeable"):
+        cost_volume(*random_pair((1, 5, 6, 3)), 1, out=out)
+
+
 GOOD = np.ones((1, 4, 5, 3), np.float32)
 
 

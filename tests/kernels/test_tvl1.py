@@ -301,6 +301,7 @@ GOOD = np.zeros((2, 8, 9), np.uint8)
         (GOOD[:1], GOOD, ValueError, "same shape and type"),
         (np.full((1, 4, 4), np.nan, np.float32), np.zeros((1, 4, 4), np.float32), ValueError, "frames0 must be finite"),
         (np.zeros((1, 4, 4), np.float32), np.full((1, 4, 4), np.inf, np.float32), ValueError, "frames1 must be finite"),
+        (np.full((1, 4, 4), -1e30, np.float32), np.zeros((1, 4, 4), np.float32), ValueError, r"at most 1e\+06 in size"),
     ],
 )
 def test_refuses_frames_that_do_not_fit(
@@ -328,7 +329,7 @@ def test_refuses_what_is_no_array() -> None:
     [
         ("tau", 0), ("tau", 0.3), ("lambda_", 0), ("lambda_", float("nan")), ("theta", -1), ("theta", "0.3"),
         ("epsilon", -0.1), ("scale_factor", 1), ("scale_factor", 0), ("presmoothing_sigma", -1), ("median_size", 2),
-        ("median_size", 7), ("num_warps", 0), ("max_iterations", 1.5), ("inner_iterations", True), ("num_scales", 0),
+        ("median_size", 7), ("median_size", True), ("median_size", 3.0), ("num_warps", 0), ("max_iterations", 1.5), ("inner_iterations", True), ("num_scales", 0),
     ],
 )  # fmt: skip
 def test_refuses_parameters_out_of_range(name: str, value: object) -> None:
@@ -341,6 +342,8 @@ def test_refuses_unknown_names() -> None:
         tvl1_flow(GOOD, GOOD, **{"lambda": 0.2})
     with pytest.raises(ValueError, match=r"preset must be one of 'fast', 'accurate', got 'best'"):
         tvl1_flow(GOOD, GOOD, "best")
+    with pytest.raises(ValueError, match=r"preset must be one of 'fast', 'accurate', got \['fast'\]"):
+        tvl1_flow(GOOD, GOOD, ["fast"])
 
 
 def test_presets_and_their_changes() -> None:

@@ -157,6 +157,26 @@ def test_refuses_an_output_that_does_not_fit(run: Run) -> None:
         run(lambda a, v, out: warp(a, v, out=out), first, flow, np.zeros((4, 5, 2), np.float32))
 
 
+def test_does_not_write_to_a_read_only_array() -> None:
+    first, _, flow = random_scene((4, 5, 3))
+    out = np.zeros_like(first)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out must be"):
+        warp(first, flow, out=out)
+    assert not out.any()
+
+
+def test_the_result_may_replace_what_it_is_made_of(run: Run) -> None:
+    first, second, flow = random_scene((40, 30, 2))
+    expected = run(warp, first, flow)
+    np.testing.assert_array_equal(run(lambda a, v: warp(a, v, out=a), first.copy(), flow), expected)
+    np.testing.assert_array_equal(run(lambda a, v: warp(a, v, out=v), first, flow.copy()), expected)
+    expected = run(warped_difference, first, second, flow)
+    np.testing.assert_array_equal(
+        run(lambda a, b, v: warped_difference(a, b, v, out=a), first.copy(), second, flow), expected
+    )
+
+
 GOOD, STILL = np.ones((4, 5, 3), np.float32), np.zeros((4, 5, 2), np.float32)
 
 
