@@ -147,7 +147,8 @@ def tvl1_flow(frames0: Any, frames1: Any, preset: str = "fast", **parameters: An
     TypeError
         If the frames are no such arrays, or there is no parameter of such a name.
     ValueError
-        If shapes are wrong or differ, a value is not finite or beyond 1e6, there is no such preset, or a parameter is out of range.
+        If shapes are wrong or differ, a value is not finite or beyond 1e6, there is no such preset, or a parameter is
+        out of range.
     """
     chosen = tvl1_parameters(preset, **parameters)
     common_backend(frames0=frames0, frames1=frames1)

@@ -329,7 +329,8 @@ def test_refuses_what_is_no_array() -> None:
     [
         ("tau", 0), ("tau", 0.3), ("lambda_", 0), ("lambda_", float("nan")), ("theta", -1), ("theta", "0.3"),
         ("epsilon", -0.1), ("scale_factor", 1), ("scale_factor", 0), ("presmoothing_sigma", -1), ("median_size", 2),
-        ("median_size", 7), ("median_size", True), ("median_size", 3.0), ("num_warps", 0), ("max_iterations", 1.5), ("inner_iterations", True), ("num_scales", 0),
+        ("median_size", 7), ("median_size", True), ("median_size", 3.0),
+        ("num_warps", 0), ("max_iterations", 1.5), ("inner_iterations", True), ("num_scales", 0),
     ],
 )  # fmt: skip
 def test_refuses_parameters_out_of_range(name: str, value: object) -> None:
