@@ -17,6 +17,7 @@ MAX_FLOW = 20.0  # pixels; what quantised flow is clipped to
 _FLOW_ZERO = 128
 _FLOW_SCALE = MAX_FLOW / 127
 _DIFFERENCE_SCALE = 255 / 127  # grey levels
+_MAX_FLOAT16 = np.float32(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,8 @@ def _warped_difference(frames: MotionFrames, start: int, stop: int, out: Any) ->
         while start < stop:
             items, before, after = frames.features_from(start)
             here, end = slice(start - items.start, stop - items.start), min(stop, items.stop)
-            out[: end - start] = warped_difference(before[here], after[here], motion[start:end])
+            difference = warped_difference(before[here], after[here], motion[start:end])
+            out[: end - start] = difference.clip(-_MAX_FLOAT16, _MAX_FLOAT16, out=difference)
             start, out = end, out[end - start :]
         return
     first = frames.frames[start:stop].astype(np.float32)

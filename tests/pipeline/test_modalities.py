@@ -13,7 +13,10 @@ from executors import need_compiler
 from media import moving_texture
 from references import residual_reference
 from vidprep.kernels import cost_volume, displacement, tvl1_flow, warped_difference, zncc_features
+from vidprep.pipeline import motion_frames as motion_frames_module
 from vidprep.pipeline.errors import UsageError
+from vidprep.pipeline.first_layer import FirstLayer
+from vidprep.pipeline.layer_file import LayerFile
 from vidprep.pipeline.modalities import MAX_FLOW, MODALITIES, get_modality
 from vidprep.pipeline.motion import MotionOptions
 from vidprep.pipeline.motion_frames import MotionFrames
@@ -157,6 +160,16 @@ def test_differences_of_all_sizes_can_be_stored() -> None:
     black_and_white[1] = 255
     decoded = physical("warped-difference", motion_frames("warped-difference", 1, black_and_white))
     np.testing.assert_allclose(decoded[:, 0, 0, 0], [255, -255], rtol=1e-6)
+
+
+def test_differences_of_features_stay_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = FirstLayer(weight=np.ones((1, 3, 1, 1), np.float32), bias=np.zeros(1, np.float32))
+    known = LayerFile(file="net.pt", sha256="0", channels=1)
+    options = MotionOptions(features=known, radius=1).for_modalities(["warped-difference"])
+    monkeypatch.setattr(motion_frames_module, "conv_features", lambda x, _: 1e6 * x[..., :1].astype(np.float32))
+    frames = np.array([0, 1, 0], np.uint8)[:, None, None, None].repeat(3, axis=3)
+    items = items_of("warped-difference", MotionFrames(frames, 1, options, layer))
+    np.testing.assert_array_equal(items.ravel(), [65504, -65504])
 
 
 def test_what_several_modalities_need_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
