@@ -12,9 +12,12 @@ def is_cupy(array: Any) -> bool:
     return type(array).__module__.partition(".")[0] == "cupy"
 
 
-def is_read_only(array: Any) -> bool:
-    """Whether writing to ``array`` is forbidden; it never is on a GPU."""
-    return isinstance(array, np.ndarray) and not array.flags.writeable
+def can_take_results(out: Any, like: Any) -> bool:
+    """Whether ``out`` is a C-contiguous array of the kind of ``like``, and may be written to."""
+    both_numpy = isinstance(out, np.ndarray) and isinstance(like, np.ndarray)  # perhaps one of them in a file
+    if type(out) is not type(like) and not both_numpy:
+        return False
+    return bool(out.flags.c_contiguous and (not both_numpy or out.flags.writeable))
 
 
 def share_memory(first: Any, second: Any) -> bool:

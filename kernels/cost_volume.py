@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import common_backend, is_read_only
+from ._backend import can_take_results, common_backend
 from ._checks import Radius, check_feature_pair, window_radius
 
 
@@ -44,10 +44,8 @@ def cost_volume(features0: Any, features1: Any, radius: Radius, *, out: Any = No
     window = window_radius(radius)
     if out is not None:
         expected = (*features0.shape[:3], 2 * window[0] + 1, 2 * window[1] + 1)
-        if type(out) is not type(features0) or out.shape != expected or out.dtype != np.float32:
-            raise ValueError(f"out must be a {expected} float32 array like the features")
-        if not out.flags.c_contiguous or is_read_only(out):
-            raise ValueError("out must be C-contiguous and writeable")
+        if not can_take_results(out, features0) or out.shape != expected or out.dtype != np.float32:
+            raise ValueError(f"out must be a C-contiguous {expected} float32 array like the features, and writeable")
     if backend == "cuda":
         from .cuda.cost_volume import cost_volume_cuda
 

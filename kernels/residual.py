@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import common_backend
+from ._backend import can_take_results, common_backend
 
 _BYTES, _FLOATS, _SIGNED_BYTES = np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.int16)
 _SIGNED = {_BYTES: _SIGNED_BYTES, _FLOATS: _FLOATS}  # from the type of frames to that of signed differences
@@ -55,8 +55,8 @@ def residual(frames: Any, step: int = 1, signed: bool = False, *, out: Any = Non
         raise ValueError(f"a residual with step {step} needs at least {step + 1} frames, got {shape[0]}")
     if out is not None:
         expected, dtype = (shape[0] - int(step), *shape[1:]), _SIGNED[sample] if signed else sample
-        if type(out) is not type(frames) or out.shape != expected or out.dtype != dtype or not out.flags.c_contiguous:
-            raise ValueError(f"out must be a C-contiguous {expected} {dtype} array like frames")
+        if not can_take_results(out, frames) or out.shape != expected or out.dtype != dtype:
+            raise ValueError(f"out must be a C-contiguous {expected} {dtype} array like frames, and writeable")
     return _implementation(backend)(frames, int(step), signed, out)
 
 

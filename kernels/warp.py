@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import common_backend, is_read_only, share_memory
+from ._backend import can_take_results, common_backend, share_memory
 
 
 def warp(features: Any, flow: Any, *, out: Any = None) -> Any:
@@ -104,9 +104,10 @@ def _check_flow(flow: Any, shape: tuple[int, ...]) -> None:
 def _check_out(out: Any, features: Any) -> None:
     if out is None:
         return
-    fits = type(out) is type(features) and out.shape == features.shape and out.dtype == np.float32
-    if not fits or not out.flags.c_contiguous or is_read_only(out):
-        raise ValueError(f"out must be a C-contiguous {tuple(features.shape)} float32 array like the features")
+    if not can_take_results(out, features) or out.shape != features.shape or out.dtype != np.float32:
+        raise ValueError(
+            f"out must be a C-contiguous {tuple(features.shape)} float32 array like the features, and writeable"
+        )
 
 
 def _apart(array: Any, out: Any) -> Any:

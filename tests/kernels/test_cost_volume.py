@@ -112,14 +112,14 @@ def test_writes_into_an_array_of_the_caller(run: Run) -> None:
 
     result = run(into, *pair, np.zeros((1, 5, 6, 3, 3), np.float32))
     assert_matches_reference("cost_volume", result, cost_volume_reference(*pair, (1, 1)))
-    with pytest.raises(ValueError, match=r"out must be a \(1, 5, 6, 3, 3\) float32 array"):
+    with pytest.raises(ValueError, match=r"out must be a C-contiguous \(1, 5, 6, 3, 3\) float32 array"):
         run(into, *pair, np.zeros((1, 5, 6, 9), np.float32))
 
 
 def test_does_not_write_to_a_read_only_array() -> None:
     out = np.zeros((1, 5, 6, 3, 3), np.float32)
     out.flags.writeable = False
-    with pytest.raises(ValueError, match="out must be C-contiguous and writeable"):
+    with pytest.raises(ValueError, match="and writeable"):
         cost_volume(*random_pair((1, 5, 6, 3)), 1, out=out)
 
 

@@ -144,6 +144,14 @@ def test_refuses_an_output_that_does_not_fit(run: Run, shape: tuple[int, ...], d
         run(lambda x, out: residual(x, out=out), frames, np.zeros(shape, dtype))
 
 
+def test_does_not_write_to_a_read_only_array() -> None:
+    out = np.zeros((3, 5, 6, 3), np.uint8)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="and writeable"):
+        residual(random_frames((4, 5, 6, 3)), out=out)
+    assert not out.any()
+
+
 @pytest.mark.parametrize("shape", [(5, 64, 64, 3), (5, 61, 63, 3)])  # in vectors, and sample by sample
 def test_a_grid_smaller_than_the_frames(run_cuda: Run, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidprep.kernels.cuda.residual._MAX_BLOCKS", 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,9 +162,16 @@ def test_does_not_write_to_a_read_only_array() -> None:
     first, _, flow = random_scene((4, 5, 3))
     out = np.zeros_like(first)
     out.flags.writeable = False
-    with pytest.raises(ValueError, match="out must be"):
+    with pytest.raises(ValueError, match="and writeable"):
         warp(first, flow, out=out)
     assert not out.any()
+
+
+def test_writes_into_a_file_in_memory(tmp_path: Path) -> None:
+    first, _, flow = random_scene((4, 5, 3))
+    out = np.lib.format.open_memmap(tmp_path / "warped.npy", "w+", np.float32, first.shape)
+    assert warp(first, flow, out=out) is out
+    np.testing.assert_array_equal(out, warp(first, flow))
 
 
 def test_the_result_may_replace_what_it_is_made_of(run: Run) -> None:
