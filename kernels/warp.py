@@ -119,6 +119,7 @@ def _apart(array: Any, out: Any) -> Any:
 
 def _warp(backend: str, features: Any, flow: Any, minuend: Any, out: Any, names: tuple[str, str]) -> Any:
     features, flow = _apart(features, out), _apart(flow, out)
+    minuend = None if minuend is None else minuend if minuend is out else _apart(minuend, out)
     if backend == "cuda":
         from .cuda.warp import warp_cuda
 
