@@ -88,12 +88,8 @@ class Stored:
         dst[:] = src
 
 
-class Lz4:
-    """Bit planes, then LZ4: every frame a block of its own, raw when it does not shrink.
-
-    Of what LZ4 can express only runs are written. On residual bit planes that is nearly as small as LZ4's own search
-    gets, in a third of its time: benchmarks/compression.py.
-    """
+class _PlaneCodec:
+    """What the codecs on bit planes share: the block that is split together, and its filter."""
 
     def __init__(self, itemsize: int, frame_items: int) -> None:
         from . import plane_chunks  # here, because Numba takes half a second that not every command needs
@@ -102,10 +98,19 @@ class Lz4:
         self._itemsize = itemsize
         self._block_items = _block_items(frame_items)
         self._block_bytes = self._block_items * itemsize
+        self._shuffle = _BITSHUFFLE, (self._block_items, 0)
+
+
+class Lz4(_PlaneCodec):
+    """Bit planes, then LZ4: every frame a block of its own, raw when it does not shrink.
+
+    Of what LZ4 can express only runs are written. On residual bit planes that is nearly as small as LZ4's own search
+    gets, in a third of its time: benchmarks/compression.py.
+    """
 
     @property
     def hdf5_filters(self) -> Filters:
-        return (_BITSHUFFLE, (self._block_items, 0)), (_LZ4, (self._block_bytes,))
+        return self._shuffle, (_LZ4, (self._block_bytes,))
 
     def bound(self, num_bytes: int) -> int:
         blocks = -(-num_bytes // self._block_bytes)
@@ -123,20 +128,12 @@ class Lz4:
             raise CacheError(f"LZ4 data of the chunk is damaged, or not {dst.size} bytes")
 
 
-class Zstd:
+class Zstd(_PlaneCodec):
     """Bit planes, then one Zstandard frame that states its content size."""
-
-    def __init__(self, itemsize: int, frame_items: int) -> None:
-        from . import plane_chunks  # here, because Numba takes half a second that not every command needs
-
-        self._chunks = plane_chunks
-        self._itemsize = itemsize
-        self._block_items = _block_items(frame_items)
-        self._block_bytes = self._block_items * itemsize
 
     @property
     def hdf5_filters(self) -> Filters:
-        return (_BITSHUFFLE, (self._block_items, 0)), (_ZSTD, (ZSTD_LEVEL,))
+        return self._shuffle, (_ZSTD, (ZSTD_LEVEL,))
 
     def bound(self, num_bytes: int) -> int:
         return int(_zstd().bound(num_bytes))
