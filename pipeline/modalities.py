@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..kernels import cost_volume, residual, warped_difference
+from ..kernels._backend import is_cupy
 from .errors import UsageError
 from .motion import MotionOptions
 from .motion_frames import MotionFrames, array_module
+from .option_names import option
 
 MAX_FLOW = 20.0  # pixels; what quantised flow is clipped to
 _FLOW_ZERO = 128
@@ -114,6 +116,11 @@ def _warped_difference(frames: MotionFrames, start: int, stop: int, out: Any) ->
 
 def _quantise(values: Any, scale: float, zero: int, limits: tuple[int, int], out: Any) -> None:
     """Write ``values / scale + zero``, rounded and held within ``limits``, into an array of integers."""
+    if not is_cupy(values):
+        from ..kernels.cpu.quantise import quantise_cpu
+
+        quantise_cpu(values, 1 / scale, zero, limits, out)
+        return
     xp = array_module(values)
     stored = values * np.float32(1 / scale)
     xp.rint(stored, out=stored)
@@ -164,5 +171,6 @@ MODALITIES = {
 def get_modality(name: str) -> Modality:
     """Look a modality up by name; ``UsageError`` says which exist."""
     if not isinstance(name, str) or name not in MODALITIES:
-        raise UsageError(f"there is no modality {name!r}: choose from {', '.join(MODALITIES)}")
+        what = option("modalities", "modality")
+        raise UsageError(f"there is no {what} {name!r}: choose from {', '.join(MODALITIES)}")
     return MODALITIES[name]

@@ -48,6 +48,10 @@ class MotionFrames:
 
     def grey(self) -> Any:
         """``(T, H, W)`` float32, 0..255: 77/256 red + 150/256 green + 29/256 blue, exactly."""
+        if not is_cupy(self.frames):
+            from ..kernels.cpu.grey import grey_cpu
+
+            return grey_cpu(self.frames, _GREY_256THS)
         xp = array_module(self.frames)
         # All sums are whole multiples of 1/256 below 2^16: exact in float32, whoever adds them in which order.
         return self.frames.astype(np.float32) @ xp.array(_GREY_256THS, np.float32) / np.float32(256)
