@@ -12,6 +12,7 @@ import click
 
 from .. import __version__
 from ..pipeline.errors import UsageError, VidprepError
+from ..pipeline.option_names import options_named
 from .entry import EXIT_INTERRUPTED, raise_when_interrupted
 from .entry import main as run
 
@@ -46,7 +47,8 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what goes wrong in it becomes one line and an exit status."""
         try:
-            return super().invoke(ctx)
+            with options_named(_as_typed):
+                return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise  # main() and click know what to do
         except Exception as error:
@@ -77,6 +79,12 @@ class _LazyGroup(click.Group):
         except click.Abort:
             _say("interrupted")
             sys.exit(EXIT_INTERRUPTED)
+
+
+def _as_typed(name: str) -> str | None:
+    """Return the option of the running command whose value is called ``name`` in Python; ``None`` if it has none."""
+    options = (option for option in click.get_current_context().command.params if isinstance(option, click.Option))
+    return next((option.opts[0] for option in options if option.name == name), None)
 
 
 def _dash_hint(error: click.ClickException) -> str:

@@ -14,6 +14,7 @@ from .layer_file import LayerFile
 from .modalities import get_modality
 from .motion import OPTION_NAMES, MotionOptions
 from .numbers import frame_rate, whole_number
+from .option_names import option
 
 DEFAULT_SIZE = FrameSize(height=128, width=170)
 DECODERS = ("auto", "dali", "pyav")
@@ -63,12 +64,12 @@ class ExtractConfig:
 
     def __post_init__(self) -> None:
         if not self.modalities:
-            raise UsageError("at least one modality is needed, for example residual")
+            raise UsageError(f"at least one {option('modalities', 'modality')} is needed, for example residual")
         for name in self.modalities:
             get_modality(name)
         if not isinstance(self.codec, str) or self.codec not in CODECS:
-            raise UsageError(f"there is no codec {self.codec!r}: choose from {', '.join(CODECS)}")
-        step = whole_number(self.step, 1, _MAX_STEP, f"step must be 1 to {_MAX_STEP} frames")
+            raise UsageError(f"there is no {option('codec')} {self.codec!r}: choose from {', '.join(CODECS)}")
+        step = whole_number(self.step, 1, _MAX_STEP, f"{option('step')} must be 1 to {_MAX_STEP} frames")
         chunk_frames = whole_number(
             self.chunk_frames, 1, _MAX_CHUNK_FRAMES, f"chunks must hold 1 to {_MAX_CHUNK_FRAMES} frames"
         )
@@ -121,13 +122,15 @@ class ExtractConfig:
         """
         mine, theirs = self.to_json(), other.to_json()
         return [
-            f"{key} is {_show(key, theirs[key])} there and {_show(key, mine[key])} here"
+            f"{option(key)} is {_show(key, theirs[key])} there and {_show(key, mine[key])} here"
             for key in mine
             if key in theirs and without_places(mine[key]) != without_places(theirs[key])
         ]
 
 
 def _show(key: str, value: Any) -> str:
+    if value is None:
+        return "not given"
     if key == "size":
         return str(FrameSize(**value))
     if key == "modalities":

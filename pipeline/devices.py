@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..kernels._backend import is_cupy
 from .errors import MissingExtraError, UsageError
+from .option_names import option
 
 
 def resolve_devices(device: str) -> tuple[str, ...]:
@@ -21,7 +22,7 @@ def resolve_devices(device: str) -> tuple[str, ...]:
         return ("cpu",)
     match = re.fullmatch(r"auto|cuda(?::([0-9]{1,9}))?", device) if isinstance(device, str) else None
     if match is None:
-        raise UsageError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+        raise UsageError(f"{option('device')} must be auto, cpu, cuda or cuda:N, got {device!r}")
     num_gpus, problem = count_gpus()
     if device == "auto":
         return tuple(f"cuda:{i}" for i in range(num_gpus)) or ("cpu",)
@@ -32,7 +33,8 @@ def resolve_devices(device: str) -> tuple[str, ...]:
     if match[1] is None:
         return tuple(f"cuda:{i}" for i in range(num_gpus))
     if int(match[1]) >= num_gpus:
-        raise UsageError(f"there is no GPU {match[1]}: this machine has {num_gpus}, numbered from 0")
+        there = f"this machine has {num_gpus}, numbered from 0"
+        raise UsageError(f"there is no GPU {match[1]}: {there}; choose another {option('device')}")
     return (f"cuda:{int(match[1])}",)
 
 

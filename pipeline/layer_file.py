@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import CacheError, MissingExtraError, UsageError
 from .first_layer import FirstLayer, UnsuitableError, find_first_layer
+from .option_names import option
 
 PREFIX = "conv1:"
 _WITHIN = ("state_dict", "model", "model_state_dict")  # where training scripts put the state of the network
@@ -60,7 +61,7 @@ def read_layer_file(features: str, devices: Sequence[str] = ("cpu",)) -> tuple[L
     """
     name = features.removeprefix(PREFIX)
     if not name:
-        raise UsageError(f"{PREFIX} names no file: {_ADVICE}, as {PREFIX}FILE, or take zncc")
+        raise UsageError(f"{option('features')} {PREFIX} names no file: {_ADVICE}, as {PREFIX}FILE, or take zncc")
     path = Path(os.path.abspath(os.path.expanduser(name)))
     try:
         if path.exists() and not path.is_file():
@@ -69,12 +70,13 @@ def read_layer_file(features: str, devices: Sequence[str] = ("cpu",)) -> tuple[L
         str(path).encode()  # a cache names it
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise UsageError(f"the file of features {features!r} cannot be read ({reason}): {_ADVICE}, or zncc") from None
+        file = f"the file of {option('features')} {features!r}"
+        raise UsageError(f"{file} cannot be read ({reason}): {_ADVICE}, or zncc") from None
     _require_torch(devices)
     try:
         layer = find_first_layer(_state(data))
     except UnsuitableError as error:
-        raise UsageError(f"features cannot be computed with {path}, {error}: {_ADVICE}") from None
+        raise UsageError(f"{option('features')} cannot be computed with {path}, {error}: {_ADVICE}") from None
     return LayerFile(file=str(path), sha256=hashlib.sha256(data).hexdigest(), channels=layer.channels), layer
 
 

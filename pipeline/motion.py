@@ -15,6 +15,7 @@ from ..kernels.tvl1 import PRESETS
 from .errors import UsageError
 from .layer_file import PREFIX, LayerFile
 from .numbers import whole_number
+from .option_names import option
 
 FLOW_PRESETS = tuple(PRESETS)
 FLOW_DTYPES = ("uint8", "float16")
@@ -75,10 +76,11 @@ class MotionOptions:
         for name, (what, allowed) in _CHOICES.items():
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or value not in allowed):
-                raise UsageError(f"there is no {what} {value!r}: choose from {', '.join(allowed)}")
+                raise UsageError(f"there is no {option(name, what)} {value!r}: choose from {', '.join(allowed)}")
         if not (self.features is None or isinstance(self.features, LayerFile) or self.features == DEFAULT_FEATURES):
             raise UsageError(
-                f"there is no kind of features {self.features!r}: choose from {DEFAULT_FEATURES}, {PREFIX}FILE"
+                f"there is no {option('features', 'kind of features')} {self.features!r}: choose from "
+                f"{DEFAULT_FEATURES}, {PREFIX}FILE"
             )
         if self.radius is not None:
             object.__setattr__(self, "radius", _radius(self.radius))
@@ -99,7 +101,7 @@ class MotionOptions:
             if self.difference_dtype == "int8":
                 raise UsageError(
                     "int8 is for differences of colours, and those of conv1 features have no fixed range: leave "
-                    "difference_dtype out, or make it float16"
+                    f"{option('difference_dtype')} out, or make it float16"
                 )
             defaults = {**_DEFAULTS, "difference_dtype": "float16"}
         uses = {
@@ -156,9 +158,9 @@ class MotionOptions:
 
 OPTION_NAMES = tuple(field.name for field in dataclasses.fields(MotionOptions))
 
-_MATCHERS = "displacement, or of warped-difference with warp_by displacement"
+_MATCHERS = "displacement, or of warped-difference with {warp_by} displacement"
 _USERS = {
-    "flow_preset": "flow, or of warped-difference with warp_by flow",
+    "flow_preset": "flow, or of warped-difference with {warp_by} flow",
     "flow_dtype": "flow",
     "features": f"cost-volume, {_MATCHERS}",
     "radius": f"cost-volume, {_MATCHERS}",
@@ -192,15 +194,18 @@ def _used(modalities: Collection[str], *users: str) -> bool:
 
 def _useless(name: str, modalities: Iterable[str], options: MotionOptions) -> str:
     if name == "temperature" and options.assignment == "wta":
-        return "temperature is of soft assignment, and assignment is wta: leave one of them out"
+        return (
+            f"{option('temperature')} is of soft assignment, and {option('assignment')} is wta: leave one of them out"
+        )
+    users = _USERS[name].format(warp_by=option("warp_by"))
     return (
-        f"{name} is an option of {_USERS[name]}, and what is extracted is {', '.join(modalities)}: add the modality, "
-        f"or leave {name} out"
+        f"{option(name)} is an option of {users}, and what is extracted is {', '.join(modalities)}: add the modality, "
+        f"or leave {option(name)} out"
     )
 
 
 def _radius(value: Any) -> tuple[int, int]:
-    demand = f"radius must be 1 to {MAX_RADIUS} pixels, one number or (ry, rx)"
+    demand = f"{option('radius')} must be 1 to {MAX_RADIUS} pixels, one number or (ry, rx)"
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2:
         raise UsageError(f"{demand}, got {value!r}")
@@ -215,5 +220,6 @@ def _temperature(value: Any) -> float:
         number = math.nan
     if not MIN_TEMPERATURE <= number < math.inf:
         example = f"such as {DEFAULT_TEMPERATURE:g}"
-        raise UsageError(f"temperature must be a number of at least {MIN_TEMPERATURE:g}, {example}, got {value!r}")
+        demand = f"{option('temperature')} must be a number of at least {MIN_TEMPERATURE:g}"
+        raise UsageError(f"{demand}, {example}, got {value!r}")
     return number

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import SupportsFloat
 
 from .errors import UsageError
+from .option_names import option
 
 _MAX_FPS = 1000
 _MAX_SECONDS = 1_000_000  # eleven days; what waits for a process takes no more than some weeks
@@ -64,5 +65,5 @@ def seconds(name: str, value: SupportsFloat) -> float:
     except (TypeError, ValueError, OverflowError):
         number = 0.0
     if not 0 < number <= _MAX_SECONDS:
-        raise UsageError(f"{name} must be above 0 and at most {_MAX_SECONDS:,} seconds, got {value!r}")
+        raise UsageError(f"{option(name)} must be above 0 and at most {_MAX_SECONDS:,} seconds, got {value!r}")
     return number

@@ -25,6 +25,7 @@ from .events import Advanced, Event, ShardFinished, VideoFinished
 from .layer_file import PREFIX, LayerFile, read_layer_file
 from .motion import Assignment, MotionOptions
 from .numbers import frame_rate, seconds, whole_number
+from .option_names import option
 from .plan import plan_shards
 from .shard import ShardTask
 from .videos import find_videos
@@ -210,7 +211,7 @@ def extract(
         ),
     )
     if decoder not in DECODERS:
-        raise UsageError(f"there is no decoder {decoder!r}: choose from {', '.join(DECODERS)}")
+        raise UsageError(f"there is no {option('decoder')} {decoder!r}: choose from {', '.join(DECODERS)}")
     if on_error not in ("skip", "fail"):
         raise UsageError(f"on_error must be skip or fail, got {on_error!r}")
     if not isinstance(overwrite, bool):
@@ -349,7 +350,7 @@ def _names(modalities: Iterable[str]) -> tuple[str, ...]:
 
 def _frame_size(size: tuple[int, int] | None, short_side: int | None) -> FrameSize:
     if size is not None and short_side is not None:
-        raise UsageError("give either size or short_side, not both")
+        raise UsageError(f"give either {option('size')} or {option('short_side')}, not both")
     if short_side is not None:
         return FrameSize(short_side=short_side)
     if size is None:

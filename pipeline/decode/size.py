@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError, VideoError
 from ..numbers import whole_number
+from ..option_names import option
 
 _LARGEST = 16384
 _MOST_PIXELS = 1 << 26  # 8192x8192: a chunk of such frames is 1.6 GB
@@ -38,7 +39,10 @@ class FrameSize:
                 demand = f"sizes must be between 1 and {_LARGEST} whole pixels"
                 object.__setattr__(self, name, whole_number(value, 1, _LARGEST, demand))
         if self.height is not None and self.width is not None and self.height * self.width > _MOST_PIXELS:
-            raise UsageError(f"frames of {self.width}x{self.height} are too large: 8192x8192 is the most")
+            raise UsageError(
+                f"frames of {self.width}x{self.height} are too large: 8192x8192 is the most; choose a smaller "
+                f"{option('size')}"
+            )
 
     def resolve(self, height: int, width: int) -> tuple[int, int]:
         """Return the ``(height, width)`` of frames made from pictures of ``height`` x ``width``.
