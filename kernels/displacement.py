@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._backend import common_backend
-from ._checks import Radius, check_feature_pair, window_radius
+from ._checks import Radius, check_feature_pair, real, shown, window_radius
 
 Assignment = Literal["soft", "wta"]
 
@@ -64,12 +64,12 @@ def displacement(
     backend = common_backend(features0=features0, features1=features1)
     check_feature_pair(features0, features1)
     window = window_radius(radius)
-    if assignment not in get_args(Assignment):
-        raise ValueError(f"assignment must be 'soft' or 'wta', got {assignment!r}")
-    number = isinstance(temperature, (int, float, np.integer, np.floating)) and not isinstance(temperature, bool)
-    if not number or not MIN_TEMPERATURE <= temperature < math.inf:
-        raise ValueError(f"temperature must be a number of at least {MIN_TEMPERATURE:g}, got {temperature!r}")
-    softness = float(temperature) if assignment == "soft" else None
+    if not isinstance(assignment, str) or assignment not in get_args(Assignment):
+        raise ValueError(f"assignment must be 'soft' or 'wta', got {shown(assignment)}")
+    number = real(temperature)
+    if number is None or not MIN_TEMPERATURE <= number < math.inf:
+        raise ValueError(f"temperature must be a number of at least {MIN_TEMPERATURE:g}, got {shown(temperature)}")
+    softness = number if assignment == "soft" else None
     if backend == "cuda":
         from .cuda.displacement import displacement_cuda
 

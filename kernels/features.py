@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._backend import common_backend
+from ._checks import shown, whole
 
 DEFAULT_PATCH = 9
 MAX_PATCH = 15
@@ -44,13 +45,13 @@ def zncc_features(frames: Any, patch: int = DEFAULT_PATCH) -> Any:
         raise TypeError(f"frames must be uint8, got {frames.dtype}")
     if frames.ndim != 4 or frames.shape[3] not in (1, 3) or 0 in frames.shape:
         raise ValueError(f"frames must be (T, H, W, 1) or (T, H, W, 3), got shape {tuple(frames.shape)}")
-    integer = isinstance(patch, (int, np.integer)) and not isinstance(patch, bool)
-    if not integer or not 3 <= patch <= MAX_PATCH or patch % 2 == 0:
-        raise ValueError(f"patch must be an odd integer, 3..{MAX_PATCH}, got {patch!r}")
+    side = whole(patch, 3, MAX_PATCH)
+    if side is None or side % 2 == 0:
+        raise ValueError(f"patch must be an odd integer, 3..{MAX_PATCH}, got {shown(patch)}")
     if backend == "cuda":
         from .cuda.zncc import zncc_features_cuda
 
-        return zncc_features_cuda(frames, int(patch))
+        return zncc_features_cuda(frames, side)
     from .cpu.features import zncc_features_cpu
 
-    return zncc_features_cpu(frames, int(patch))
+    return zncc_features_cpu(frames, side)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ._backend import can_take_results, common_backend
+from ._checks import shown, whole
 
 _BYTES, _FLOATS, _SIGNED_BYTES = np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.int16)
 _SIGNED = {_BYTES: _SIGNED_BYTES, _FLOATS: _FLOATS}  # from the type of frames to that of signed differences
@@ -41,7 +42,7 @@ def residual(frames: Any, step: int = 1, signed: bool = False, *, out: Any = Non
     TypeError
         If ``frames`` is not a NumPy or CuPy array of uint8 or float32.
     ValueError
-        If the shape is not ``(T, H, W, C)``, ``step`` is not a positive integer, or T <= step.
+        If the shape is not ``(T, H, W, C)``, ``step`` is not a positive integer, ``signed`` is no bool, or T <= step.
     """
     backend = common_backend(frames=frames)
     sample, shape = frames.dtype, frames.shape
@@ -49,15 +50,18 @@ def residual(frames: Any, step: int = 1, signed: bool = False, *, out: Any = Non
         raise TypeError(f"frames must be uint8 or float32, got {sample}")
     if len(shape) != 4:
         raise ValueError(f"frames must be (T, H, W, C), got shape {tuple(shape)}")
-    if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 1:
-        raise ValueError(f"step must be a positive integer, got {step!r}")
-    if shape[0] <= step:
-        raise ValueError(f"a residual with step {step} needs at least {step + 1} frames, got {shape[0]}")
+    lag = whole(step, 1)
+    if lag is None:
+        raise ValueError(f"step must be a positive integer, got {shown(step)}")
+    if shape[0] <= lag:
+        raise ValueError(f"a residual with step {shown(lag)} needs at least {shown(lag + 1)} frames, got {shape[0]}")
+    if not isinstance(signed, (bool, np.bool_)):
+        raise ValueError(f"signed must be True or False, got {shown(signed)}")
     if out is not None:
-        expected, dtype = (shape[0] - int(step), *shape[1:]), _SIGNED[sample] if signed else sample
+        expected, dtype = (shape[0] - lag, *shape[1:]), _SIGNED[sample] if signed else sample
         if not can_take_results(out, frames) or out.shape != expected or out.dtype != dtype:
             raise ValueError(f"out must be a C-contiguous {expected} {dtype} array like frames, and writeable")
-    return _implementation(backend)(frames, int(step), signed, out)
+    return _implementation(backend)(frames, lag, bool(signed), out)
 
 
 @cache

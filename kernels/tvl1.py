@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 
 from ._backend import common_backend
+from ._checks import real, shown, whole
 
 _MEDIAN_SIZES = (1, 3, 5)
 _TINY, _HUGE = 1e-6, 1e6
+_MOST_ITERATIONS = 1_000_000
 _RANGES = {  # least, most, in words
     "tau": (_TINY, 0.25, "above 0 and at most 0.25"),
     "lambda_": (_TINY, _HUGE, "above 0"),
@@ -34,7 +36,7 @@ _RANGES = {  # least, most, in words
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TVL1Parameters:
-    """Parameters of TV-L1 under the names they have in the papers; intensities are 0..255.
+    """Parameters of TV-L1 under the names they have in the papers; intensities are 0..255, counts up to a million.
 
     Parameters
     ----------
@@ -82,17 +84,22 @@ class TVL1Parameters:
     def __post_init__(self) -> None:
         for name in ("num_warps", "max_iterations", "inner_iterations", "num_scales"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} must be a positive integer, got {value!r}")
+            count = whole(value, 1, _MOST_ITERATIONS)
+            if count is None:
+                raise ValueError(f"{name} must be an integer from 1 to {_MOST_ITERATIONS}, got {shown(value)}")
+            object.__setattr__(self, name, count)
         for name, (low, high, words) in _RANGES.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-                raise ValueError(f"{name} must be a number {words}, got {value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {words}, got {value!r}")
-        size = self.median_size
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size not in _MEDIAN_SIZES:
-            raise ValueError(f"median_size must be one of {_MEDIAN_SIZES} (1: no filter), got {size!r}")
+            number = real(value)
+            if number is None or not low <= number <= high:
+                raise ValueError(f"{name} must be a number {words}, got {shown(value)}")
+            object.__setattr__(self, name, number)
+        size = whole(self.median_size, 1)
+        if size not in _MEDIAN_SIZES:
+            raise ValueError(
+                f"median_size must be one of {_MEDIAN_SIZES} (1: no filter), got {shown(self.median_size)}"
+            )
+        object.__setattr__(self, "median_size", size)
 
 
 PRESETS: Mapping[str, TVL1Parameters] = MappingProxyType(
@@ -116,7 +123,7 @@ def tvl1_parameters(preset: str = "fast", **parameters: Any) -> TVL1Parameters:
         If there is no such preset, or a value is outside its range.
     """
     if not isinstance(preset, str) or preset not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {preset!r}")
+        raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {shown(preset)}")
     names = [field.name for field in dataclasses.fields(TVL1Parameters)]
     unknown = sorted(parameters.keys() - set(names))
     if unknown:
@@ -187,11 +194,12 @@ def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", **parame
     chosen = tvl1_parameters(preset, **parameters)
     common_backend(frames=frames)
     _check("frames", frames, "T")
-    if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 1:
-        raise ValueError(f"step must be a positive integer, got {step!r}")
-    if len(frames) <= step:
-        raise ValueError(f"flow with step {step} needs at least {step + 1} frames, got {len(frames)}")
-    return _solve((frames,), int(step), chosen)
+    lag = whole(step, 1)
+    if lag is None:
+        raise ValueError(f"step must be a positive integer, got {shown(step)}")
+    if len(frames) <= lag:
+        raise ValueError(f"flow with step {shown(lag)} needs at least {shown(lag + 1)} frames, got {len(frames)}")
+    return _solve((frames,), lag, chosen)
 
 
 def _check(name: str, frames: Any, axis: str) -> None:

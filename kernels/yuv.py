@@ -20,7 +20,10 @@ from typing import Any
 import numpy as np
 
 from ._backend import common_backend
+from ._checks import shown, whole
 from .yuv_tables import YuvFormat, chroma_shape
+
+_LARGEST = 1 << 20  # pixels of a side
 
 
 def yuv_to_rgb(y: Any, u: Any, v: Any, size: tuple[int, int], fmt: YuvFormat) -> Any:
@@ -32,7 +35,7 @@ def yuv_to_rgb(y: Any, u: Any, v: Any, size: tuple[int, int], fmt: YuvFormat) ->
         ``(T, H, W)`` and twice ``(T, HC, WC)``, uint8 (depth 8) or uint16 (depth above 8), NumPy or CuPy; the chroma
         size is the luma size subsampled as ``fmt`` says, rounded up.
     size
-        Output ``(height, width)``, each at least 1.
+        Output ``(height, width)``, each 1 to 1048576.
     fmt
         How to read the planes.
 
@@ -56,12 +59,14 @@ def yuv_to_rgb(y: Any, u: Any, v: Any, size: tuple[int, int], fmt: YuvFormat) ->
     wanted = (y.shape[0], *chroma_shape(y.shape[1:], fmt))
     if tuple(u.shape) != wanted or tuple(v.shape) != wanted:
         raise ValueError(f"chroma planes of {tuple(y.shape)} luma must be {wanted}, got {u.shape} and {v.shape}")
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(f"size must be (height, width) of at least 1, got {size}")
+    sides = [whole(side, 1, _LARGEST) for side in size] if isinstance(size, (tuple, list)) else []
+    if len(sides) != 2 or sides[0] is None or sides[1] is None:
+        raise ValueError(f"size must be (height, width), each an integer from 1 to {_LARGEST}, got {shown(size)}")
+    height, width = sides[0], sides[1]
     if backend == "cuda":
         from .cuda.yuv import yuv_to_rgb_cuda
 
-        return yuv_to_rgb_cuda(y, u, v, (int(size[0]), int(size[1])), fmt)
+        return yuv_to_rgb_cuda(y, u, v, (height, width), fmt)
     from .cpu.yuv import yuv_to_rgb_cpu
 
-    return yuv_to_rgb_cpu(y, u, v, (int(size[0]), int(size[1])), fmt)
+    return yuv_to_rgb_cpu(y, u, v, (height, width), fmt)

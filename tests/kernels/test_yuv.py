@@ -207,7 +207,7 @@ BYTES, WORDS = np.uint8, np.uint16
         ([(1, 5, 5), (1, 2, 2), (1, 2, 2)], [BYTES] * 3, (2, 2), 8, ValueError, r"must be \(1, 3, 3\)"),
         ([(1, 4, 4), (1, 2, 2), (1, 2, 3)], [BYTES] * 3, (2, 2), 8, ValueError, r"must be \(1, 2, 2\)"),
         ([(2, 4, 4), (1, 2, 2), (1, 2, 2)], [BYTES] * 3, (2, 2), 8, ValueError, r"must be \(2, 2, 2\)"),
-        ([(1, 4, 4), (1, 2, 2), (1, 2, 2)], [BYTES] * 3, (0, 2), 8, ValueError, "at least 1, got"),
+        ([(1, 4, 4), (1, 2, 2), (1, 2, 2)], [BYTES] * 3, (0, 2), 8, ValueError, "an integer from 1 to 1048576, got"),
     ],
 )
 def test_refuses_what_does_not_fit(
