@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .clip_damage import ClipDamage as ClipDamage
+    from .clip_damage import DamagedClipsError as DamagedClipsError
     from .codecs import CODECS as CODECS
     from .damage import Damage as Damage
     from .damage import VerifyReport as VerifyReport
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
     from .format import sidecar_path as sidecar_path
     from .index import IndexSummary as IndexSummary
     from .index import build_index as build_index
+    from .index_table import FrameFormat as FrameFormat
     from .lock import CacheLock as CacheLock
     from .plan_table import PlanTable as PlanTable
     from .reader import Cache as Cache
-    from .reader import ModalityInfo as ModalityInfo
-    from .reader import VideoInfo as VideoInfo
     from .verification import verify as verify
+    from .video_info import ModalityInfo as ModalityInfo
+    from .video_info import VideoInfo as VideoInfo
     from .video_writer import VideoWriter as VideoWriter
     from .writer import ShardWriter as ShardWriter
 
@@ -41,17 +44,20 @@ _PUBLIC = {
     "Cache": "reader",
     "CacheHeader": "format",
     "CacheLock": "lock",
+    "ClipDamage": "clip_damage",
     "Damage": "damage",
+    "DamagedClipsError": "clip_damage",
     "DatasetSpec": "entries",
     "Failure": "entries",
+    "FrameFormat": "index_table",
     "IndexSummary": "index",
-    "ModalityInfo": "reader",
+    "ModalityInfo": "video_info",
     "PlanTable": "plan_table",
     "PlannedVideo": "entries",
     "ShardWriter": "writer",
     "VerifyReport": "damage",
     "VideoEntry": "entries",
-    "VideoInfo": "reader",
+    "VideoInfo": "video_info",
     "VideoWriter": "video_writer",
     "build_index": "index",
     "config_hash": "format",

@@ -55,6 +55,19 @@ class DatasetRow:
     chunk_sizes: NDArray[np.uint32]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameFormat:
+    """How every frame of one modality is stored.
+
+    Physical values are ``stored * scale_factor + add_offset``; None and None if the stored ones are.
+    """
+
+    dtype: np.dtype[np.generic]
+    channels: int
+    scale_factor: float | None
+    add_offset: float | None
+
+
 class IndexTable:
     """``index.parquet``. The chunk columns, most of its bytes, are read when a chunk is first asked for.
 
@@ -78,6 +91,9 @@ class IndexTable:
         self._first_rows = np.concatenate(([0], changes, [len(videos)])) if len(videos) else np.zeros(1, np.int64)
         self._ids = _StringColumn(videos.take(pa.array(self._first_rows[:-1])))
         self._modality_names, self._modality_codes = self._coded("modality")
+        self._known: dict[str, int] = {}  # positions of the ids that were asked for
+        self._dataset_rows: dict[str, NDArray[np.int64]] = {}
+        self._formats: dict[str, FrameFormat] = {}
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -99,10 +115,58 @@ class IndexTable:
         UnknownVideoError
             With ids that look alike.
         """
-        position = self._ids.find(video_id) if isinstance(video_id, str) else None
-        if position is None:
-            raise UnknownVideoError(self._unknown(video_id))
+        position = self.position(video_id)
         return range(int(self._first_rows[position]), int(self._first_rows[position + 1]))
+
+    def position(self, video_id: object) -> int:
+        """Place of a video among all of them.
+
+        Raises
+        ------
+        UnknownVideoError
+            With ids that look alike.
+        """
+        position = self._known.get(video_id) if isinstance(video_id, str) else None
+        if position is None:
+            position = self._ids.find(video_id) if isinstance(video_id, str) else None
+            if position is None:
+                raise UnknownVideoError(self._unknown(video_id))
+            self._known[video_id] = position
+        return position
+
+    def id(self, position: int) -> str:
+        """The video at a position."""
+        return self._ids[position]
+
+    def dataset_rows(self, modality: str) -> NDArray[np.int64]:
+        """Row of each video's dataset of a modality, by position; -1 where it has none.
+
+        Raises
+        ------
+        UsageError
+            No video has this modality.
+        """
+        rows = self._dataset_rows.get(modality)
+        if rows is None:
+            if modality not in self._modality_names:
+                there = ", ".join(self._modality_names) or "no video"
+                raise UsageError(f"this cache has no modality {modality!r}: it holds {there}")
+            those = np.flatnonzero(self._modality_codes == self._modality_names.index(modality))
+            rows = np.full(len(self), -1, np.int64)
+            rows[np.searchsorted(self._first_rows, those, side="right") - 1] = those
+            self._dataset_rows[modality] = rows
+        return rows
+
+    def lacks(self, position: int, modality: str) -> str:
+        """The sentence for a video without a modality."""
+        rows = range(int(self._first_rows[position]), int(self._first_rows[position + 1]))
+        there = ", ".join(self.modality(row) for row in rows)
+        return f"{self.id(position)!r} has no modality {modality!r}: this cache holds {there}"
+
+    def texts(self, column: str) -> list[str | None]:
+        """A column of text that says the same of all modalities, one element per video."""
+        names, codes = self._coded(column)
+        return [None if code < 0 else names[code] for code in codes[self._first_rows[:-1]].tolist()]
 
     def __contains__(self, video_id: object) -> bool:
         return isinstance(video_id, str) and self._ids.find(video_id) is not None
@@ -117,7 +181,7 @@ class IndexTable:
 
     def dataset(self, row: int) -> DatasetRow:
         """The dataset of one row."""
-        numbers = self._numbers
+        numbers = self.numbers
         chunks = self._chunks
         first, last = chunks.starts[row], chunks.starts[row + 1]
         scale, offset = float(numbers["scale_factor"][row]), float(numbers["add_offset"][row])
@@ -135,12 +199,27 @@ class IndexTable:
             chunk_sizes=chunks.sizes[first:last],
         )
 
+    def frame_format(self, modality: str) -> FrameFormat:
+        """How frames of a modality are stored: alike in all videos, as one configuration made them."""
+        found = self._formats.get(modality)
+        if found is None:
+            rows = self.dataset_rows(modality)
+            row = self.dataset(int(rows[rows >= 0][0]))
+            found = self._formats[modality] = FrameFormat(
+                dtype=row.dtype,
+                channels=row.frame_shape[2],
+                scale_factor=row.scale_factor,
+                add_offset=row.add_offset,
+            )
+        return found
+
     def chunk_checksums(self, row: int) -> NDArray[np.uint64]:
         """XXH64 of each chunk of a row."""
         return self._chunk_checksums[self._chunks.starts[row] : self._chunks.starts[row + 1]]
 
     @cached_property
-    def _numbers(self) -> dict[str, NDArray[Any]]:
+    def numbers(self) -> dict[str, NDArray[Any]]:
+        """Columns of numbers, by row."""
         names = ("shard", "num_frames", "height", "width", "channels", "chunk_frames", "scale_factor", "add_offset")
         return {name: self._array(name).to_numpy(zero_copy_only=False) for name in names}
 
@@ -192,7 +271,7 @@ class IndexTable:
 
     def _coded(self, name: str) -> tuple[list[str], NDArray[np.int32]]:
         coded = self._table.column(name).unify_dictionaries().combine_chunks()
-        return coded.dictionary.to_pylist(), coded.indices.to_numpy()
+        return coded.dictionary.to_pylist(), coded.indices.fill_null(-1).to_numpy()
 
     def _unknown(self, video_id: object) -> str:
         matches = self._alike(video_id) if isinstance(video_id, str) else []
@@ -234,6 +313,10 @@ class _StringColumn:
 
     def __iter__(self) -> Iterator[str]:
         return (string.as_py() for string in self._strings)
+
+    def __getitem__(self, position: int) -> str:
+        string: str = self._strings[position].as_py()
+        return string
 
     def find(self, wanted: str) -> int | None:
         """Position of ``wanted``, or None."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,66 +14,17 @@ from numpy.typing import NDArray
 
 from ..errors import CacheError, UsageError
 from .checksum import xxh64
+from .clip_damage import ClipDamage, DamagedClipsError
+from .clip_request import Crop, check_request, integers
 from .codecs import Buffer, make_codec
 from .entries import Failure
 from .format import CacheHeader, shard_path
-from .index_table import DatasetRow, IndexTable
+from .index_table import DatasetRow, FrameFormat, IndexTable
 from .open_shards import OpenShards
 from .shard_bytes import read_exactly
+from .video_info import VideoInfo, Videos
 
 _GAP_BYTES = 1 << 16  # reading this much for nothing costs less than another read
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModalityInfo:
-    """One dataset of a video: ``(num_frames, height, width, channels)`` of ``dtype`` in chunks of ``chunk_frames``.
-
-    ``stored_bytes`` is what its chunks take on disk.
-    """
-
-    num_frames: int
-    height: int
-    width: int
-    channels: int
-    dtype: str
-    scale_factor: float | None
-    add_offset: float | None
-    chunk_frames: int
-    codec: str
-    stored_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoInfo:
-    """One video of a cache.
-
-    Parameters
-    ----------
-    num_frames
-        Frames the decoder delivered. A modality may have fewer (residual has ``step`` fewer):
-        ``modalities[name].num_frames``.
-    fps
-        Rate of these frames; 0 if unknown.
-    source_codec, source_pixel_format, source_height, source_width, source_rotation
-        The file it was made from; the size is the displayed one.
-    decoder, decoder_note
-        Who decoded it, and why not the decoder that was asked for.
-    """
-
-    id: str
-    label: str | None
-    split: str | None
-    num_frames: int
-    fps: float
-    shard: int
-    modalities: Mapping[str, ModalityInfo]
-    source_codec: str
-    source_pixel_format: str
-    source_height: int
-    source_width: int
-    source_rotation: int
-    decoder: str
-    decoder_note: str
 
 
 class Cache:
@@ -97,7 +47,7 @@ class Cache:
         self._index = IndexTable(self.path, self.header.config_hash)
         self._shards = OpenShards(self.path)
         self._scratch = _Scratch()
-        self.videos: Mapping[str, VideoInfo] = _Videos(self._index)
+        self.videos: Mapping[str, VideoInfo] = Videos(self._index)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -186,6 +136,106 @@ class Cache:
                 out += np.float32(row.add_offset)
         return out
 
+    def positions(self, video_ids: Iterable[str]) -> NDArray[np.int64]:
+        """Places of videos in the order of ``videos``, ``(N,)``.
+
+        Raises
+        ------
+        UnknownVideoError
+            With ids that look alike.
+        """
+        return np.fromiter(map(self._index.position, video_ids), np.int64)
+
+    def frame_counts(self, modality: str) -> NDArray[np.int64]:
+        """How many frames of a modality each video has, ``(V,)`` by position; 0 where it has none."""
+        rows = self._index.dataset_rows(modality)
+        return np.where(rows < 0, 0, self._index.numbers["num_frames"][rows])
+
+    def frame_sizes(self, modality: str) -> NDArray[np.int32]:
+        """Height and width of each video's frames, ``(V, 2)`` by position; 0 where it has none."""
+        rows = self._index.dataset_rows(modality)
+        sizes = [np.where(rows < 0, 0, self._index.numbers[name][rows]) for name in ("height", "width")]
+        return np.stack(sizes, axis=1)
+
+    def frame_format(self, modality: str) -> FrameFormat:
+        """Type, channels and scale of a modality's frames."""
+        return self._index.frame_format(modality)
+
+    @property
+    def labels(self) -> list[str | None]:
+        """Class of each video, by position."""
+        return self._index.texts("label")
+
+    @property
+    def splits(self) -> list[str | None]:
+        """Split of each video, by position."""
+        return self._index.texts("split")
+
+    def read_batch(
+        self,
+        modality: str,
+        clips: Sequence[tuple[str, int]],
+        length: int = 16,
+        crop: Crop = None,
+        out: Any = None,
+        *,
+        stride: int = 1,
+        verify: bool = False,
+        num_threads: int | None = None,
+    ) -> NDArray[Any]:
+        """Clips of ``length`` frames, ``(N, length, h, w, C)``: ``clips`` are (video id, first frame)."""
+        positions = self.positions(video for video, _ in clips)
+        starts = integers([start for _, start in clips], "starts", "(clips,)", 1)
+        frames = starts[:, None] + np.arange(length) * stride
+        return self.read_frames(modality, positions, frames, crop, out, verify=verify, num_threads=num_threads)
+
+    def read_frames(
+        self,
+        modality: str,
+        positions: Any,
+        frames: Any,
+        crop: Crop = None,
+        out: Any = None,
+        *,
+        verify: bool = False,
+        num_threads: int | None = None,
+    ) -> NDArray[Any]:
+        """Frames ``frames[i]``, in any order, of the video at ``positions[i]``: ``(N, L, h, w, C)``."""
+        request = check_request(self._index, modality, positions, frames, crop, out)
+        height, width = request.out.shape[2:4]
+        damage = []
+        for clip, (row, (top, left)) in enumerate(zip(request.rows.tolist(), request.corners.tolist(), strict=True)):
+            dataset = self._index.dataset(row)
+            frame = np.empty((1, *dataset.frame_shape), dataset.dtype)
+            for place, number in enumerate(request.frames[clip].tolist()):
+                try:
+                    self._read_chunks(dataset, number, number + 1, frame, verify)
+                except _DamagedChunk as chunk:
+                    video = self._index.id(int(request.positions[clip]))
+                    damage.append(
+                        ClipDamage(clip=clip, video=video, shard=dataset.shard, chunk=chunk.chunk, reason=chunk.reason)
+                    )
+                    break
+                request.out[clip, place] = frame[0, top : top + height, left : left + width]
+        if damage:
+            raise DamagedClipsError(self.path, modality, tuple(damage), len(request.rows))
+        return request.out if out is None else out
+
+    def read_batches(
+        self,
+        modality: str,
+        batches: Iterable[Sequence[tuple[str, int]]],
+        length: int = 16,
+        crop: Crop = None,
+        *,
+        prefetch_bytes: int = 256 << 20,
+        stride: int = 1,
+        verify: bool = False,
+    ) -> Iterator[NDArray[Any]]:
+        """``read_batch`` of one batch after the other, read ahead."""
+        for clips in batches:
+            yield self.read_batch(modality, clips, length, crop, stride=stride, verify=verify)
+
     def _find(self, video_id: str, modality: str) -> DatasetRow:
         rows = self._index.rows(video_id)
         for row in rows:
@@ -265,61 +315,3 @@ class _Scratch(threading.local):
         if self._decoded.size < size:
             self._decoded = np.empty(size, np.uint8)
         return self._decoded[:size]
-
-
-class _Videos(Mapping[str, VideoInfo]):
-    """Descriptions of the videos, made when asked for."""
-
-    def __init__(self, index: IndexTable) -> None:
-        self._index = index
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def __iter__(self) -> Iterator[str]:
-        return self._index.ids()
-
-    def __contains__(self, video_id: object) -> bool:
-        return video_id in self._index
-
-    def __getitem__(self, video_id: str) -> VideoInfo:
-        index = self._index
-        rows = index.rows(video_id)
-        names = {
-            "label": "label",
-            "split": "split",
-            "num_frames": "source_frames",
-            "fps": "fps",
-            "shard": "shard",
-            **{
-                name: name
-                for name in (
-                    "source_codec",
-                    "source_pixel_format",
-                    "source_height",
-                    "source_width",
-                    "source_rotation",
-                    "decoder",
-                    "decoder_note",
-                )
-            },
-        }
-        modalities = {index.modality(row): _modality_info(index.dataset(row)) for row in rows}
-        values = {field: index.value(column, rows[0]) for field, column in names.items()}
-        return VideoInfo(id=video_id, modalities=modalities, **values)
-
-
-def _modality_info(row: DatasetRow) -> ModalityInfo:
-    height, width, channels = row.frame_shape
-    return ModalityInfo(
-        num_frames=row.num_frames,
-        height=height,
-        width=width,
-        channels=channels,
-        dtype=row.dtype.name,
-        scale_factor=row.scale_factor,
-        add_offset=row.add_offset,
-        chunk_frames=row.chunk_frames,
-        codec=row.codec,
-        stored_bytes=int(row.chunk_sizes.sum(dtype=np.int64)),
-    )

@@ -1,0 +1,181 @@
+"""What a batch asks for, checked at once: every error a caller can make is found here, before anything is read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UsageError
+from .index_table import IndexTable
+
+Crop = tuple[int, int] | Sequence[tuple[int, int, int, int]] | NDArray[Any] | None
+"""Whole frames; (h, w) at the centre of each clip's frames; or a box (y, x, h, w) for each clip, all of one size."""
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipRequest:
+    """Clips that exist, and room for them.
+
+    Parameters
+    ----------
+    rows
+        ``(N,)``, the row of the index that describes each clip's dataset.
+    frames
+        ``(N, L)``, frames of each clip, in any order.
+    corners
+        ``(N, 2)``, top and left of each clip's box, which lies inside the frame.
+    out
+        ``(N, L, h, w, C)``, C-contiguous, of the dtype as stored.
+    """
+
+    modality: str
+    positions: Integers
+    rows: Integers
+    frames: Integers
+    corners: Integers
+    out: NDArray[Any]
+
+
+def check_request(
+    index: IndexTable, modality: str, positions: Any, frames: Any, crop: Crop, out: Any | None
+) -> ClipRequest:
+    """The request behind the arguments of ``Cache.read_frames``.
+
+    Raises
+    ------
+    UsageError
+        An argument is of the wrong kind, or asks for what does not exist.
+    """
+    positions = integers(positions, "positions", "(clips,)", 1)
+    frames = integers(frames, "frames", "(clips, length)", 2)
+    if len(positions) != len(frames):
+        raise UsageError(f"positions name {len(positions)} videos and frames {len(frames)}: give as many of each")
+    if frames.size == 0:
+        raise UsageError(f"frames of shape {frames.shape} ask for nothing: give at least one clip of one frame")
+    if positions.min() < 0 or positions.max() >= len(index):
+        wrong = positions[(positions < 0) | (positions >= len(index))][0]
+        raise UsageError(f"position {wrong} is no video: this cache has the positions 0 to {len(index) - 1}")
+    rows = index.dataset_rows(modality)[positions]
+    if rows.min() < 0:
+        raise UsageError(index.lacks(int(positions[rows.argmin()]), modality))
+    counts = index.numbers["num_frames"][rows]
+    if frames.min() < 0 or (frames.max(axis=1) >= counts).any():
+        clip = int(((frames < 0) | (frames >= counts[:, None])).any(axis=1).argmax())
+        raise UsageError(
+            f"frames {frames[clip].min()} to {frames[clip].max()} of {index.id(int(positions[clip]))!r} do not all "
+            f"exist: its {modality} has the frames 0 to {counts[clip] - 1}"
+        )
+    corners, size = _boxes(index, positions, rows, crop)
+    frame_format = index.frame_format(modality)
+    shape = (*frames.shape, *size, frame_format.channels)
+    return ClipRequest(
+        modality=modality,
+        positions=positions,
+        rows=rows,
+        frames=frames,
+        corners=corners,
+        out=np.empty(shape, frame_format.dtype) if out is None else writable(out, shape, frame_format.dtype),
+    )
+
+
+def integers(values: Any, name: str, shape: str, ndim: int) -> Integers:
+    """An argument as an int64 array of ``ndim`` dimensions.
+
+    Raises
+    ------
+    UsageError
+        It is something else: fractions, truth values, text, ragged lists.
+    """
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError):  # ragged lists
+        array = np.asarray(None)
+    listed = not hasattr(values, "dtype") and array.dtype.kind in "iu"
+    mixed = listed and any(isinstance(value, (bool, np.bool_)) for value in np.asarray(values, object).flat)
+    if (array.dtype.kind not in "iu" and array.size) or array.ndim != ndim or mixed:
+        got = f"shape {array.shape} {array.dtype}" if array.ndim and array.dtype != object else repr(values)[:80]
+        raise UsageError(f"{name} must be integers of shape {shape}, got {got}")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def writable(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """``out`` as an array on the same memory.
+
+    Raises
+    ------
+    UsageError
+        It is no array or CPU tensor, does not fit, has gaps, or must not be written to.
+    """
+    torch = sys.modules.get("torch")
+    array = out
+    if torch is not None and isinstance(out, torch.Tensor):
+        try:
+            array = out.numpy()
+        except (RuntimeError, TypeError) as error:  # on another device, or one that gradients flow through
+            reason = str(error).partition("\n")[0]
+            raise UsageError(f"out must be a NumPy array or a torch tensor in CPU memory ({reason})") from None
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"out must be a NumPy array or a torch tensor in CPU memory, got {type(out).__name__}")
+    if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+        layout = "" if array.flags.c_contiguous else " with gaps"
+        raise UsageError(f"out must be a C-contiguous {shape} {dtype} array, got {array.shape} {array.dtype}{layout}")
+    if not array.flags.writeable:
+        raise UsageError("out is read-only: give an array that may be written to")
+    return array
+
+
+def _boxes(index: IndexTable, positions: Integers, rows: Integers, crop: Crop) -> tuple[Integers, tuple[int, int]]:
+    """Corners of all boxes, and the size that they share."""
+    sizes = np.stack((index.numbers["height"][rows], index.numbers["width"][rows]), axis=1).astype(np.int64)
+    if crop is None:
+        if (sizes != sizes[0]).any():
+            other = int((sizes != sizes[0]).any(axis=1).argmax())
+            raise UsageError(
+                f"frames of {index.id(int(positions[0]))!r} are {_by(sizes[0])} and those of "
+                f"{index.id(int(positions[other]))!r} {_by(sizes[other])} (height x width): give a crop to read them "
+                "together"
+            )
+        return np.zeros((len(rows), 2), np.int64), (int(sizes[0, 0]), int(sizes[0, 1]))
+    boxes = _box_array(crop, len(rows))
+    size = boxes[0, 2:] if boxes.ndim == 2 else boxes
+    if boxes.ndim == 2 and (boxes[:, 2:] != size).any():
+        other = boxes[(boxes[:, 2:] != size).any(axis=1).argmax(), 2:]
+        raise UsageError(f"boxes of a batch must be of one size, got {_by(size)} and {_by(other)} (height x width)")
+    if size.min() < 1:
+        raise UsageError(f"a crop of {_by(size)} is empty: height and width must be at least 1")
+    corners = np.ascontiguousarray(boxes[:, :2]) if boxes.ndim == 2 else (sizes - size) // 2
+    if (wrong := ((corners < 0) | (corners + size > sizes)).any(axis=1)).any():
+        clip = int(wrong.argmax())
+        place = f" at (y={corners[clip, 0]}, x={corners[clip, 1]})" if boxes.ndim == 2 else ""
+        raise UsageError(
+            f"a crop of {_by(size)}{place} is not inside the frames of {index.id(int(positions[clip]))!r}: they are "
+            f"{_by(sizes[clip])} (height x width)"
+        )
+    return corners, (int(size[0]), int(size[1]))
+
+
+def _box_array(crop: Crop, num_clips: int) -> Integers:
+    try:
+        ndim = np.ndim(crop)  # type: ignore[arg-type]
+        boxes = integers(crop, "crop", "(2,)" if ndim == 1 else "(clips, 4)", 1 if ndim == 1 else 2)
+        fits = boxes.shape in ((2,), (num_clips, 4))
+    except (ValueError, TypeError):
+        fits = False
+    if not fits:
+        got = f"shape {crop.shape} {crop.dtype}" if isinstance(crop, np.ndarray) else repr(crop)[:80]
+        raise UsageError(
+            f"crop must be None, integers (height, width), or integers (y, x, height, width) for each of the "
+            f"{num_clips} clips, got {got}"
+        )
+    return boxes
+
+
+def _by(size: Any) -> str:
+    return f"{size[0]}x{size[1]}"
