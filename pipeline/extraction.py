@@ -16,7 +16,7 @@ from .errors import VideoError, VidprepError
 from .events import Advanced, Event
 from .first_layer import FirstLayer
 from .modalities import get_modality
-from .modality_stream import ModalityStream
+from .modality_stream import ModalityStream, check_length
 from .motion_frames import MotionFrames
 from .videos import Video
 
@@ -138,8 +138,7 @@ class VideoExtraction:
                         stream.add(chunk, frames)
                     self._meter.add(num_new)
                     yield
-                for stream in streams:
-                    stream.check(num_frames)
+                check_length(config, num_frames)
                 out.describe(self._entry(source, num_frames))
             self.waits = True
             yield

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..kernels._backend import is_cupy
 from .cache import DatasetSpec, VideoWriter
 from .cache.atomic import readable_bytes
@@ -10,7 +12,7 @@ from .config import ExtractConfig
 from .decode import FrameChunk
 from .devices import to_host
 from .errors import VideoError
-from .modalities import Modality
+from .modalities import Modality, get_modality
 from .motion_frames import MotionFrames
 
 
@@ -31,7 +33,6 @@ class ModalityStream:
         self._modality = modality
         self._stored = modality.stored(config.motion)
         self._chunk_frames = config.chunk_frames
-        self._step = config.step
         self._halo = modality.halo(config.step)
         self._out = out
         self._declared = False
@@ -49,16 +50,6 @@ class ModalityStream:
             self._compute_on_device(frames, first, stop)
         else:
             self._compute(frames, first, stop)
-
-    def check(self, num_frames: int) -> None:
-        """Raise ``VideoError`` if ``num_frames``, all that were added, were too few for a single item."""
-        if num_frames <= self._halo:
-            frames = "1 frame" if num_frames == 1 else f"{num_frames} frames"
-            raise VideoError(
-                "compute",
-                f"too short: {self._modality.name} with step {self._step} needs at least {self._halo + 1} frames, "
-                f"and this video has {frames}",
-            )
 
     def _compute(self, frames: MotionFrames, first: int, stop: int) -> None:
         """Compute the items ``first`` to ``stop`` (excluded), straight into the chunks that are being filled."""
@@ -96,3 +87,33 @@ class ModalityStream:
             )
         self._out.add_dataset(spec)
         self._declared = True
+
+
+def check_length(config: ExtractConfig, num_frames: int) -> None:
+    """Raise ``VideoError`` if a video of ``num_frames`` is too short for a single item of one of its modalities.
+
+    A video is stored with all modalities or not at all: whoever trains on several may count on them.
+    """
+    least = {name: get_modality(name).halo(config.step) + 1 for name in config.modalities}
+    lacking = [name for name in config.modalities if num_frames < least[name]]
+    if not lacking:
+        return
+    reason = (
+        f"too short: {_listed(lacking)} with step {config.step} {'needs' if len(lacking) == 1 else 'need'} at least "
+        f"{_frames(max(least.values()))}, and this video has {_frames(num_frames)}"
+    )
+    others = [name for name in config.modalities if name not in lacking]
+    if others:
+        reason += (
+            f"; that is enough for {_listed(others)}, but a cache holds all modalities of a video or none: extract "
+            f"{_listed(others)} into a cache of its own"
+        )
+    raise VideoError("compute", reason)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _frames(number: int) -> str:
+    return "1 frame" if number == 1 else f"{number} frames"

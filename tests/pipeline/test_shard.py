@@ -81,7 +81,17 @@ def test_too_short_is_recorded(num_frames: int, step: int, tmp_path: Path) -> No
     assert (failure.video, failure.stage) == ("short.mp4", "compute")
     has = "1 frame" if num_frames == 1 else f"{num_frames} frames"
     assert failure.reason == (
-        f"too short: residual with step {step} needs at least {step + 1} frames, and this video has {has}"
+        f"too short: residual with step {step} needs at least {step + 1} frames, and this video has {has}; that is "
+        "enough for rgb, but a cache holds all modalities of a video or none: extract rgb into a cache of its own"
+    )
+
+
+def test_too_short_names_all_modalities_that_need_more(tmp_path: Path) -> None:
+    short = write_clip(tmp_path / "short.mp4", num_frames=1)
+    config = small_config(step=2, modalities=("residual", "flow", "displacement"))
+    (failure,) = build_cache([short], tmp_path / "cache", config=config).failures
+    assert failure.reason == (
+        "too short: displacement, flow and residual with step 2 need at least 3 frames, and this video has 1 frame"
     )
 
 
