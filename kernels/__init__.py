@@ -6,6 +6,7 @@ from .cost_volume import cost_volume
 from .displacement import displacement
 from .features import zncc_features
 from .residual import residual
+from .resized_crop import resized_crop
 from .tvl1 import tvl1_flow, tvl1_flow_of_clip
 from .warp import warp, warped_difference
 from .yuv import yuv_to_rgb
@@ -16,6 +17,7 @@ __all__ = [
     "cost_volume",
     "displacement",
     "residual",
+    "resized_crop",
     "tvl1_flow",
     "tvl1_flow_of_clip",
     "warp",

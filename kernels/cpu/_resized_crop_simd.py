@@ -1,0 +1,247 @@
+"""The inner loops of resized crops, in portable LLVM vector IR, on tiles of 8 x 8 samples.
+
+Interpolating between rows is plain SIMD on samples side by side; between columns it is not, as each pixel has its own
+neighbours. So eight rows of the result are made together: what comes from between rows is transposed, sample by
+sample, to vectors of eight rows, the vectors of neighbouring columns are mixed, and the results transposed back, which
+takes a channel's values out from between the others on the way.
+
+Every function takes C-contiguous arrays and indices into their flattened form, and checks nothing. Halves are passed
+as uint16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ._vectors import FLOAT, INT32, INT64, call, pointer_to, shuffle, splat
+
+LANES = 8  # rows and columns of a tile
+LARGE = 8 << 20  # bytes of a result that the last cache would not keep until somebody reads it
+_LINE = 64  # bytes
+
+_HALF, _INT16 = ir.HalfType(), ir.IntType(16)
+_VECTOR, _HALVES = ir.VectorType(FLOAT, LANES), ir.VectorType(_HALF, LANES)
+# Three rounds of a transpose: pairs of elements, pairs of pairs, halves. Each is one instruction with vectors of 32
+# bytes that are two of 16.
+_ROUNDS = (
+    (1, [0, 8, 1, 9, 4, 12, 5, 13], [2, 10, 3, 11, 6, 14, 7, 15]),
+    (2, [0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]),
+    (4, [0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]),
+)
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Return the columns of 8 vectors of 8."""
+    for distance, low, high in _ROUNDS:
+        mixed = list(rows)
+        for i in range(LANES):
+            if not i & distance:
+                a, b = rows[i], rows[i + distance]
+                mixed[i], mixed[i + distance] = shuffle(builder, a, b, low), shuffle(builder, a, b, high)
+        rows = mixed
+    # rounds 1 and 2 leave the columns of each quarter in the order 0, 2, 1, 3
+    return [rows[i] for i in (0, 2, 1, 3, 4, 6, 5, 7)]
+
+
+def _samples(builder: Any, pointer: Any, kind: Any) -> Any:
+    """Load 8 samples of Numba type ``kind`` as floats."""
+    vector = ir.VectorType(pointer.type.pointee, LANES)
+    values = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=kind.bitwidth // 8)
+    if kind == types.float32:
+        return values
+    if kind == types.uint16:
+        return builder.fpext(builder.bitcast(values, _HALVES), _VECTOR)
+    widen = builder.sext if kind.signed else builder.zext
+    return builder.sitofp(widen(values, ir.VectorType(INT32, LANES)), _VECTOR)
+
+
+def _mixed(builder: Any, a: Any, b: Any, weight: Any) -> Any:
+    """``a + (b - a) * weight``: exactly ``a`` at 0, and wherever both are one."""
+    return call(builder, "fma", builder.fsub(b, a), weight, a)
+
+
+def _put(builder: Any, value: Any, pointer: Any) -> None:
+    """Store 8 floats where floats or halves go."""
+    if pointer.type.pointee == _INT16:
+        value = builder.bitcast(builder.fptrunc(value, _HALVES), ir.VectorType(_INT16, LANES))
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=2)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def mix_rows(
+    typing_context: Any, samples: Any, places: Any, weights: Any, count: Any, plain: Any, columns: Any
+) -> Any:
+    """Make ``count`` vectors of eight rows: ``columns[8 i + r]``, float32, from the samples of row r.
+
+    Sample i of row r lies between ``samples[places[r] + i]`` and ``samples[places[8 + r] + i]``, whose weight is
+    ``weights[r]``; ``plain`` if all weights are 0. ``count`` is at least 8; the last tile overlaps that before.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, place_array, weight_array, size, all_plain, target = args
+
+        def index(value: int) -> Any:
+            return INT64(value)
+
+        base = pointer_to(context, builder, samples, source, index(0))
+        rows = []
+        for r in range(2 * LANES):
+            place = builder.load(pointer_to(context, builder, places, place_array, index(r)))
+            rows.append(builder.gep(base, [place]))
+        shares = []
+        for r in range(LANES):
+            share = builder.load(pointer_to(context, builder, weights, weight_array, index(r)))
+            shares.append(splat(builder, share, LANES))
+        last = builder.sub(size, index(LANES))
+        tiles = builder.sdiv(builder.add(size, index(LANES - 1)), index(LANES))
+
+        def tile(plainly: bool) -> None:
+            with cgutils.for_range(builder, tiles) as loop:
+                first = builder.mul(loop.index, index(LANES))
+                first = builder.select(builder.icmp_signed("<", first, last), first, last)
+                values = []
+                for r in range(LANES):
+                    upper = _samples(builder, builder.gep(rows[r], [first]), samples.dtype)
+                    if plainly:
+                        values.append(upper)
+                        continue
+                    lower = _samples(builder, builder.gep(rows[LANES + r], [first]), samples.dtype)
+                    values.append(_mixed(builder, upper, lower, shares[r]))
+                goal = pointer_to(context, builder, columns, target, builder.mul(first, index(LANES)))
+                for k, column in enumerate(_transposed(builder, values)):
+                    _put(builder, column, builder.gep(goal, [index(LANES * k)]))
+
+        with builder.if_else(all_plain) as (plainly, mixing):
+            with plainly:
+                tile(True)
+            with mixing:
+                tile(False)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(samples, places, weights, n, types.boolean, columns), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def mix_columns(
+    typing_context: Any, columns: Any, places: Any, weights: Any, count: Any, plain: Any, channels: Any, affine: Any,
+    affine_index: Any, tile: Any,
+) -> Any:  # fmt: skip
+    """Make eight rows of ``count`` pixels of every channel: ``tile[(8 c + r) count + j]``, float32 or half.
+
+    Pixel j lies between the vectors ``columns[places[j] + 8 c :]`` and those of the next pixel, whose weight is
+    ``weights[j]``; ``plain`` if all weights are 0. Then it is multiplied by ``affine[affine_index + 2 c]``, and the
+    next number is added. ``count`` is at least 8; the last tile overlaps that before.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, place_array, weight_array, size, all_plain, depth, affine_array, first_factor, target = args
+
+        def index(value: int) -> Any:
+            return INT64(value)
+
+        to_next = builder.mul(depth, index(LANES))
+        last = builder.sub(size, index(LANES))
+        tiles = builder.sdiv(builder.add(size, index(LANES - 1)), index(LANES))
+        base = pointer_to(context, builder, columns, source, index(0))
+
+        def make(plainly: bool) -> None:
+            with cgutils.for_range(builder, tiles) as loop:
+                first = builder.mul(loop.index, index(LANES))
+                first = builder.select(builder.icmp_signed("<", first, last), first, last)
+                pixels, shares = [], []
+                for k in range(LANES):
+                    at = builder.add(first, index(k))
+                    place = builder.load(pointer_to(context, builder, places, place_array, at))
+                    pixels.append(builder.gep(base, [place]))
+                    if not plainly:
+                        share = builder.load(pointer_to(context, builder, weights, weight_array, at))
+                        shares.append(splat(builder, share, LANES))
+                with cgutils.for_range(builder, depth) as channel:
+                    to_channel = builder.mul(channel.index, index(LANES))
+                    pair = builder.add(first_factor, builder.mul(channel.index, index(2)))
+                    factor, summand = (
+                        splat(
+                            builder,
+                            builder.load(pointer_to(context, builder, affine, affine_array, builder.add(pair, index(i)))),
+                            LANES,
+                        )
+                        for i in (0, 1)
+                    )
+                    values = []
+                    for k in range(LANES):
+                        here = builder.gep(pixels[k], [to_channel])
+                        value = _samples(builder, here, types.float32)
+                        if not plainly:
+                            beside = _samples(builder, builder.gep(here, [to_next]), types.float32)
+                            value = _mixed(builder, value, beside, shares[k])
+                        values.append(call(builder, "fma", value, factor, summand))
+                    goal = builder.add(builder.mul(builder.mul(channel.index, index(LANES)), size), first)
+                    row = pointer_to(context, builder, tile, target, goal)
+                    for values_of_row in _transposed(builder, values):
+                        _put(builder, values_of_row, row)
+                        row = builder.gep(row, [size])
+
+        with builder.if_else(all_plain) as (plainly, mixing):
+            with plainly:
+                make(True)
+            with mixing:
+                make(False)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(columns, places, weights, n, types.boolean, n, affine, n, tile), generate
+
+
+def _copy(around_cache: bool) -> Callable[..., None]:
+    """Make ``copy(values, first, out, index, count)``: ``out[index + i]`` becomes ``values[first + i]``.
+
+    ``around_cache`` writes whole cache lines straight to memory, which spares reading them first.
+    """
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def copy(typing_context: Any, values: Any, first: Any, out: Any, index: Any, count: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            value_array, begin, out_array, place, size = args
+            source = pointer_to(context, builder, values, value_array, begin)
+            target = pointer_to(context, builder, out, out_array, place)
+            item = out.dtype.bitwidth // 8
+            lanes = _LINE // item
+            kind = ir.VectorType(context.get_data_type(out.dtype), lanes)
+            head = size.type(0)
+            if around_cache:  # to the next cache line
+                address = builder.udiv(builder.ptrtoint(target, INT64), INT64(item))
+                head = builder.and_(builder.sub(INT64(0), address), INT64(lanes - 1))
+                head = builder.select(builder.icmp_signed("<", head, size), head, size)
+            blocks = builder.sdiv(builder.sub(size, head), size.type(lanes))
+            tail = builder.add(head, builder.mul(blocks, size.type(lanes)))
+
+            def move(i: Any) -> None:
+                builder.store(builder.load(builder.gep(source, [i])), builder.gep(target, [i]))
+
+            with cgutils.for_range(builder, head) as loop:
+                move(loop.index)
+            with cgutils.for_range(builder, blocks) as loop:
+                i = builder.add(head, builder.mul(loop.index, size.type(lanes)))
+                value = builder.load(builder.bitcast(builder.gep(source, [i]), kind.as_pointer()), align=item)
+                goal = builder.bitcast(builder.gep(target, [i]), kind.as_pointer())
+                instruction = builder.store(value, goal, align=_LINE if around_cache else item)
+                if around_cache:
+                    instruction.set_metadata("nontemporal", builder.module.add_metadata([INT32(1)]))
+            with cgutils.for_range(builder, size, start=tail) as loop:
+                move(loop.index)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(values, n, out, n, n), generate
+
+    return copy  # type: ignore[no-any-return]
+
+
+copy, copy_around_cache = _copy(False), _copy(True)

@@ -1,0 +1,116 @@
+"""Resized crops on the CPU: eight rows of the result at a time, all channels, through tiles in the first cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..resized_crop_tables import CropTables
+from ._resized_crop_simd import LANES, LARGE, copy, copy_around_cache, mix_columns, mix_rows
+from ._threads import num_threads, run_tasks
+
+_LEAST = 1 << 14  # values of a task
+
+
+def resized_crop_cpu(
+    frames: NDArray[Any], tables: CropTables, size: tuple[int, int], dtype: np.dtype[Any], out: NDArray[Any] | None
+) -> NDArray[Any]:
+    """See ``vidprep.kernels.resized_crop``; arguments are already checked."""
+    clips, length, _, width, channels = frames.shape
+    if out is None:
+        out = np.empty((clips, channels, length, *size), dtype)
+    if width * channels < LANES:  # rows of at least a vector; no tap leads to what is added
+        more = -(-LANES // channels) - width
+        frames = np.pad(frames, [(0, 0), (0, 0), (0, 0), (0, more), (0, 0)])
+    frames = _in_rows(frames)
+    strides = tuple(stride // frames.itemsize for stride in frames.strides[:3])
+    last = sum((count - 1) * stride for count, stride in zip(frames.shape[:3], strides, strict=True))
+    samples = np.lib.stride_tricks.as_strided(
+        frames.view(np.uint16) if frames.dtype == np.float16 else frames,
+        (last + frames.shape[3] * channels,),
+        (frames.itemsize,),
+        writeable=False,  # one type for Numba, whether or not the caller's may be written to
+    )
+    results = (out.view(np.uint16) if dtype == np.float16 else out).reshape(-1)
+    taps = np.pad(tables.taps, [(0, 0), (0, max(0, LANES - size[1])), (0, 0)], mode="edge")
+    shape = (*frames.shape[1:3], width, frames.shape[3], channels, *size)
+    around_cache = out.nbytes > LARGE
+    units = clips * length * -(-size[0] // LANES)
+    tasks = min(units, 4 * num_threads(), 1 + out.size // _LEAST)
+    weights, affine = taps.view(np.float32), tables.affine
+
+    def work(i: int) -> None:
+        bounds = (units * i // tasks, units * (i + 1) // tasks)
+        _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache, results)
+
+    run_tasks(work, tasks)
+    return out
+
+
+def _in_rows(frames: NDArray[Any]) -> NDArray[Any]:
+    """Return the frames with every row in one piece, as they are if possible: crops of larger frames are."""
+    item, channels = frames.itemsize, frames.shape[4]
+    in_rows = frames.strides[3:] == (channels * item, item) and frames.flags.aligned
+    if in_rows and all(stride >= 0 and stride % item == 0 for stride in frames.strides[:3]):
+        return frames
+    return np.ascontiguousarray(frames)
+
+
+@njit(nogil=True, cache=True)
+def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache, out):  # type: ignore[no-untyped-def]
+    """Make blocks ``bounds[0]`` to ``bounds[1]`` of eight rows, counted through all frames of all clips.
+
+    ``shape`` is (T, H, W, W with what pads a row, C, h, w); ``taps`` goes on after its last column, to eight of them.
+    """
+    length, height, width, row_width, channels, out_height, out_width = shape
+    blocks = -(-out_height // LANES)
+    tile_width = max(out_width, LANES)
+    columns = np.empty((row_width + 1) * channels * LANES, np.float32)
+    tile = np.empty(channels * LANES * tile_width, out.dtype)
+    row_places, row_weights = np.empty(2 * LANES, np.int64), np.empty(LANES, np.float32)
+    places, column_weights = np.empty(tile_width, np.int64), np.empty(tile_width, np.float32)
+    clip = -1
+    first = count = 0
+    plain = at_edge = False
+    for unit in range(bounds[0], bounds[1]):
+        n, t, block = unit // (length * blocks), unit // blocks % length, unit % blocks
+        if n != clip:  # the columns of another clip
+            clip, left, right, plain = n, row_width, 0, True
+            for j in range(tile_width):
+                x, weight = taps[n, out_height + j, 0], weights[n, out_height + j, 1]
+                left, right = min(left, x), max(right, x)
+                places[j], column_weights[j] = x, weight
+                plain = plain and weight == 0
+            at_edge = right >= width - 1
+            count = max((min(right + 2, width) - left) * channels, LANES)
+            first = min(left * channels, row_width * channels - count)
+            for j in range(tile_width):
+                places[j] = (places[j] * channels - first) * LANES
+        begin = block * LANES
+        rows = min(LANES, out_height - begin)
+        plain_rows = True
+        for r in range(LANES):
+            i = begin + min(r, rows - 1)
+            y, weight = taps[n, i, 0], weights[n, i, 1]
+            row_places[r] = n * strides[0] + t * strides[1] + y * strides[2] + first
+            row_places[LANES + r] = row_places[r] + (strides[2] if y < height - 1 else 0)
+            row_weights[r] = weight
+            plain_rows = plain_rows and weight == 0
+        mix_rows(samples, row_places, row_weights, count, plain_rows, columns)
+        if at_edge and not plain:  # the last pixel has a neighbour like itself
+            end = (width * channels - first) * LANES
+            columns[end : end + channels * LANES] = columns[end - channels * LANES : end]
+        mix_columns(columns, places, column_weights, tile_width, plain, channels, affine, n * channels * 2, tile)
+        for c in range(channels):
+            index = (((n * channels + c) * length + t) * out_height + begin) * out_width
+            source = c * LANES * tile_width
+            if tile_width > out_width:
+                for r in range(rows):
+                    copy(tile, source + r * tile_width, out, index + r * out_width, out_width)
+            elif around_cache:
+                copy_around_cache(tile, source, out, index, rows * out_width)
+            else:
+                copy(tile, source, out, index, rows * out_width)
