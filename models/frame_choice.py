@@ -41,9 +41,9 @@ def clip_starts(num_frames: ArrayLike, span: ArrayLike, part: ArrayLike, parts: 
     ndarray
         Of the broadcast shape of all but ``parts``; never beyond the last start, and in the order of the parts.
     """
-    starts = np.maximum(np.asarray(num_frames) - np.asarray(span) + 1, 1)
-    place = (np.asarray(part) + np.asarray(where)) * starts / parts
-    return np.minimum(place.astype(np.int64), starts - 1)
+    starts = np.maximum(np.asarray(num_frames, np.int64) - np.asarray(span, np.int64) + 1, 1)
+    place = (np.asarray(part, np.int64) + np.asarray(where, np.float64)) * starts / parts
+    return np.asarray(np.minimum(place.astype(np.int64), starts - 1))
 
 
 def frame_numbers(starts: ArrayLike, num_frames: ArrayLike, length: int, stride: ArrayLike, short: Short) -> Frames:
@@ -64,7 +64,7 @@ def frame_numbers(starts: ArrayLike, num_frames: ArrayLike, length: int, stride:
     """
     starts, num_frames, stride = (np.asarray(each, np.int64)[..., None] for each in (starts, num_frames, stride))
     frames = starts + np.arange(length) * stride
-    return frames % num_frames if short == "loop" else np.minimum(frames, num_frames - 1)
+    return np.asarray(frames % num_frames if short == "loop" else np.minimum(frames, num_frames - 1))
 
 
 def strides(num_frames: ArrayLike, length: int, low: int, high: int, where: ArrayLike) -> Frames:
@@ -80,9 +80,9 @@ def strides(num_frames: ArrayLike, length: int, low: int, high: int, where: Arra
     where
         Random, in [0, 1).
     """
-    fitting = (np.asarray(num_frames) - 1) // max(length - 1, 1)
-    highest = np.clip(fitting, low, high)
-    return low + (np.asarray(where) * (highest - low + 1)).astype(np.int64)
+    fitting = (np.asarray(num_frames, np.int64) - 1) // max(length - 1, 1)
+    choices = np.clip(fitting, low, high) - low + 1
+    return np.asarray(low + (np.asarray(where, np.float64) * choices).astype(np.int64))
 
 
 def stack_starts(num_frames: ArrayLike, length: int, num_stacks: int, stride: ArrayLike, where: ArrayLike) -> Frames:
@@ -103,12 +103,22 @@ def stack_starts(num_frames: ArrayLike, length: int, num_stacks: int, stride: Ar
     ndarray
         ``(N, num_stacks)``; below 0 only where a video is too short.
     """
-    num_frames, stride, where = (np.asarray(each)[..., None] for each in (num_frames, stride, where))
-    steps = np.arange(num_stacks)
-    stride = np.clip((num_frames - length) // max(num_stacks - 1, 1), 1, stride)
-    room = num_frames - length - stride * (num_stacks - 1)
-    first = np.where(room < 0, room // 2, (where * (room + 1)).astype(np.int64))
-    return np.asarray(first + steps * stride, np.int64)
+    frames, step = (np.asarray(each, np.int64)[..., None] for each in (num_frames, stride))
+    step = np.clip((frames - length) // max(num_stacks - 1, 1), 1, step)
+    room = frames - length - step * (num_stacks - 1)
+    random = (np.asarray(where, np.float64)[..., None] * (room + 1)).astype(np.int64)
+    return np.asarray(np.where(room < 0, room // 2, random) + np.arange(num_stacks) * step)
+
+
+def spread_stacks(num_frames: ArrayLike, length: int, num_stacks: int) -> Frames:
+    """Spread stacks of ``length`` consecutive frames evenly over a video: ``(N, num_stacks)`` starts.
+
+    "25 frames with equal temporal spacing" of two-stream testing (paper D, section 3.4), each in the middle of one of
+    as many equal parts. A stack longer than the video lies around its middle, as in ``stack_starts``.
+    """
+    frames = np.asarray(num_frames, np.int64)[..., None]
+    inside = clip_starts(frames, length, np.arange(num_stacks), num_stacks, 0.5)
+    return np.where(frames < length, (frames - length) // 2, inside)
 
 
 def stack_frames(starts: Frames, num_frames: ArrayLike, length: int) -> Frames:
@@ -127,4 +137,4 @@ def stack_frames(starts: Frames, num_frames: ArrayLike, length: int) -> Frames:
         ``(N, num_stacks, length)``.
     """
     frames = starts[..., None] + np.arange(length)
-    return np.clip(frames, 0, np.asarray(num_frames)[:, None, None] - 1)
+    return np.asarray(np.clip(frames, 0, np.asarray(num_frames)[:, None, None] - 1))

@@ -43,16 +43,14 @@ def random_bits(
         Of the broadcast shape.
     """
     counters = np.broadcast_arrays(*(np.asarray(each).astype(np.uint64) for each in (epoch, samples, draw)))
-    shape = counters[0].shape
-    state = np.full(max(1, counters[0].size), _key(seed, purpose), np.uint64)
+    increment = np.array([_INCREMENT], np.uint64)
+    state: NDArray[np.uint64] = np.full(counters[0].size, _key(seed, purpose), np.uint64)
     for counter in counters:
-        state = _mix(state + counter.reshape(-1) * np.uint64(_INCREMENT)) if counter.size else state[:0]
-    return state.reshape(shape)
+        state = _mix(state + counter.reshape(-1) * increment)
+    return state.reshape(counters[0].shape)
 
 
-def uniform(
-    seed: int, epoch: ArrayLike, samples: ArrayLike, purpose: str, draw: ArrayLike = 0
-) -> NDArray[np.float64]:
+def uniform(seed: int, epoch: ArrayLike, samples: ArrayLike, purpose: str, draw: ArrayLike = 0) -> NDArray[np.float64]:
     """Return numbers from [0, 1), all multiples of 2**-53 equally likely. Parameters as for ``random_bits``."""
     return (random_bits(seed, epoch, samples, purpose, draw) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
@@ -67,7 +65,8 @@ def integers(
     high
         1 to 2**53, broadcast with the samples. The others are as for ``random_bits``.
     """
-    return (uniform(seed, epoch, samples, purpose, draw) * np.asarray(high)).astype(np.int64)
+    numbers: NDArray[np.float64] = uniform(seed, epoch, samples, purpose, draw) * np.asarray(high, np.float64)
+    return numbers.astype(np.int64)
 
 
 def permutation(seed: int, epoch: int, count: int, purpose: str) -> NDArray[np.int64]:

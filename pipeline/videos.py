@@ -27,7 +27,7 @@ from .labels import (
 from .problems import Problems, counted
 from .video_ids import check_id, ids_used_as_folders, is_id
 
-__all__ = ["Video", "VideoSet", "check_id", "find_videos", "parse_splits"]
+__all__ = ["Video", "VideoSet", "check_id", "find_videos", "join_rows", "parse_splits"]
 
 _READERS = {"ucf101": read_ucf101, "hmdb51": read_hmdb51}
 _LABELS_FORMS = "ucf101:DIR, hmdb51:DIR, kinetics:FILE.csv or a CSV path,label[,split]"
@@ -127,7 +127,7 @@ def find_videos(source: str | os.PathLike[str], labels: str | None = None) -> Vi
         return _from_list(root)
     problems = Problems()
     rows = [Row(os.path.basename(root), "", (("", ""),), "")]
-    videos = _join(os.path.dirname(root), rows, problems)
+    videos = join_rows(os.path.dirname(root), rows, problems)
     problems.raise_any(repr(name), "rename it")
     return VideoSet(videos=videos, classes=(), root=Path(root).parent, warnings=())
 
@@ -143,7 +143,7 @@ def _from_folder(root: str) -> VideoSet:
         )
     rows = [Row(name, name.partition("/")[0] if "/" in name else "", (("", ""),), "") for name in found.names]
     problems = Problems()
-    videos = _join(root, rows, problems)
+    videos = join_rows(root, rows, problems)
     problems.raise_any(f"of the {len(rows):,} videos below {root!r}", "rename or move them")
     classes = sort_classes(video.label for video in videos)
     return VideoSet(videos=videos, classes=classes, root=Path(root), warnings=found.warnings)
@@ -171,7 +171,7 @@ def _from_listed(root: str, annotations: Annotations, source: str) -> VideoSet:
             problems.add("lies outside the source", "lie outside the source", row.path)
         else:
             rows.append(row._replace(path=_relative(path, root)))
-    videos = _join(root, rows, problems, files)
+    videos = join_rows(root, rows, problems, files)
     problems.raise_any(f"of the videos that {source!r} lists for {root!r}", "correct the list or the source")
     return VideoSet(videos=videos, classes=annotations.classes, root=Path(root), warnings=())
 
@@ -185,7 +185,7 @@ def _from_list(path: str) -> VideoSet:
         root = os.path.commonpath([os.path.dirname(listed) for listed in paths])
     rows = [row._replace(path=_relative(listed, root)) for row, listed in zip(annotations.rows, paths, strict=True)]
     problems = Problems()
-    videos = _join(root, rows, problems, files)
+    videos = join_rows(root, rows, problems, files)
     problems.raise_any(f"of the videos that {path!r} lists", "correct the list")
     return VideoSet(videos=videos, classes=annotations.classes, root=Path(root), warnings=())
 
@@ -200,7 +200,7 @@ def _from_kinetics(root: str, path: str) -> VideoSet:
             f"{missing[0] + '.mp4'!r} or {clips[0].youtube_id + '.mp4'!r}, in any sub-folder"
         )
     problems = Problems()
-    videos = _join(root, rows, problems)
+    videos = join_rows(root, rows, problems)
     problems.raise_any(f"of the clips that {path!r} lists for {root!r}", "correct the list or the source")
     warnings = list(found.warnings)
     if missing:
@@ -220,7 +220,7 @@ def _relative(path: str, root: str) -> str:
     return path[len(root) :].lstrip("/")
 
 
-def _join(root: str, rows: Iterable[Row], problems: Problems, files: FileLookup | None = None) -> tuple[Video, ...]:
+def join_rows(root: str, rows: Iterable[Row], problems: Problems, files: FileLookup | None = None) -> tuple[Video, ...]:
     """Join the rows about each video into one ``Video``, sorted by id, and record what is wrong.
 
     Parameters
