@@ -1,0 +1,171 @@
+"""Random 16-frame clips of 112x112 from a cache of residual frames of 170x128, beside other stores, all in one run.
+
+Every contender reads the same clips in the same order, in batches of 32, in a process of its own, and has shown that it
+delivers the cache's own bytes before its time counts; those that decode videos deliver nearly them. Contenders take
+turns, and ratios are taken within a round.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from clips import find_footage
+from loader_cases import hdf5, litdata, ours, video_files, webdataset
+from loader_cases.case import BATCH, Contender, Task
+from loader_cases.process import Run, running
+from loader_cases.stores import make_stores
+from report import option_parser, publish, spread, table
+
+CONTENDERS = (
+    *ours.CONTENDERS,
+    *hdf5.CONTENDERS,
+    *webdataset.CONTENDERS,
+    *litdata.CONTENDERS,
+    *video_files.CONTENDERS,
+    ours.CODEC,
+)
+_CLIP_STORES = ("clips", "clips, delivered", "clips, compressed", "windows")
+# What is held against the fastest of which groups, and by what factor it is to be faster.
+_GOALS = (
+    ("Cache.read_batch", ("ours",), "h5py on the same shards, one process", ("h5py",), 2.0),
+    ("the faster of vidprep's loaders", ("ours, delivered",), "the DataLoader over h5py", ("h5py, delivered",), 1.5),
+    ("Cache.read_batch", ("ours",), "h5py with gzip", ("gzip",), 12.0),
+    ("Cache.read_batch", ("ours",), "the fastest of WebDataset and LitData", _CLIP_STORES, 1.5),
+    ("Cache.read_batch", ("ours",), "the fastest of these that compresses", ("clips, compressed",), 1.5),
+    ("Cache.read_batch without compression", ("ours, uncompressed",), "the fastest that does not", _CLIP_STORES, 1.5),
+    (
+        "the faster of vidprep's loaders",
+        ("ours, delivered",),
+        "the DataLoader over WebDataset or LitData",
+        ("clips, delivered",),
+        1.5,
+    ),
+    ("Cache.read_batch", ("ours",), "the faster way of decoding", ("decoding",), 50.0),
+    ("Cache.read_batch", ("ours",), "the codec alone", ("codec",), 0.6),
+)
+
+
+def main() -> None:
+    parser = option_parser(__doc__)
+    parser.add_argument("--videos", type=Path, metavar="DIR", help="folder of footage to make the cache of")
+    parser.add_argument("--rounds", type=int, help="rounds [7; quick: 1]")
+    parser.add_argument("--clips", type=int, help="clips of a round [2048; quick: 64]")
+    parser.add_argument("--megabytes", type=float, help="frames of the cache, uncompressed [2000; quick: 1]")
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="contenders whose name has one of these words in it")
+    parser.add_argument("--cold", action="store_true", help="drop the files from memory before each turn")
+    options = parser.parse_args()
+    rounds = options.rounds or (1 if options.quick else 7)
+    num_clips = options.clips or (64 if options.quick else 2048)
+    footage = find_footage(options.videos)[: 1 if options.quick else None]
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+        num_bytes = 1e6 * (options.megabytes or (1 if options.quick else 2000))
+        chosen = [item for item in CONTENDERS if not options.only or any(word in item.name for word in options.only)]
+        present = [item for item in chosen if not item.missing]
+        stores = {name for item in present for name in item.stores or ()}
+        task = make_stores(Path(folder).resolve(), footage, stores, num_clips=num_clips, num_bytes=num_bytes)
+        runs = race(present, task, rounds=rounds, cold=options.cold)
+        sizes = _sizes(task)
+    body = [
+        f"{num_clips} random clips of {len(task.sources)} videos, in batches of {BATCH}; page cache "
+        f"{'dropped before each turn' if options.cold else 'warm'}; median (least to most) of {rounds} rounds. "
+        "MB/s are of what is delivered. *vidprep is faster*: how many times, `Cache.read_batch` with 2 threads. CPU "
+        "time is of all threads and workers, the system's part included. The slow get fewer of the clips: those with "
+        "gzip 1/16, with Zstandard 1/4, decoding 1/64.\n",
+        _table(runs),
+        "",
+        *_verdict(runs),
+        f"\nStores: {sizes}.",
+        f"Videos: {', '.join(item.path.name for item in footage)}.",
+        *(f"Left out: {item.name}, for {' and '.join(item.missing)} is missing." for item in chosen if item.missing),
+    ]
+    publish("loader", "Random clips beside other stores", "\n".join(body), write=options.write)
+
+
+def race(contenders: Sequence[Contender], task: Task, *, rounds: int, cold: bool) -> dict[Contender, list[Run]]:
+    """Let all contenders run ``rounds`` times."""
+    runs: dict[Contender, list[Run]] = {contender: [] for contender in contenders}
+    with ExitStack() as stack:
+        # A process that has the files mapped would keep them in memory, so a cold turn has a process of its own.
+        runners = {} if cold else {item: stack.enter_context(running(item, _part(item, task))) for item in contenders}
+        for i in range(rounds):
+            first = i % len(contenders)
+            for contender in (*contenders[first:], *contenders[:first]):
+                run = _cold_turn(contender, task) if cold else runners[contender].run()
+                runs[contender].append(run)
+                print(f"round {i + 1} of {rounds}: {contender.name}: {run}", file=sys.stderr, flush=True)
+    return runs
+
+
+def _cold_turn(contender: Contender, task: Task) -> Run:
+    with running(contender, _part(contender, task)) as runner:
+        _drop(_files(contender.stores, task))
+        return runner.run()
+
+
+def _part(contender: Contender, task: Task) -> Task:
+    return task.first(max(BATCH, round(contender.share * len(task.clips))))
+
+
+def _files(stores: Sequence[str] | None, task: Task) -> Iterable[Path]:
+    if stores is None:
+        return set(task.sources.values())
+    paths = [task.root / name for name in stores]
+    return [path for store in paths for path in (store.rglob("*") if store.is_dir() else [store]) if path.is_file()]
+
+
+def _drop(files: Iterable[Path]) -> None:
+    """Ask the kernel to forget the files' pages."""
+    for path in files:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)
+
+
+def _sizes(task: Task) -> str:
+    names = dict.fromkeys(name for contender in CONTENDERS for name in contender.stores or ())
+    sizes = {name: sum(path.stat().st_size for path in _files((name,), task)) for name in names}
+    return ", ".join(f"{name} {size / 1e6:,.0f} MB" for name, size in sizes.items() if size)
+
+
+def _table(runs: dict[Contender, list[Run]]) -> str:
+    base = next(iter(runs.values()))
+    rows = [
+        (
+            contender.name,
+            spread([run.speed for run in mine]),
+            f"{statistics.median(run.num_bytes / run.seconds / 1e6 for run in mine):,.0f}",
+            spread([ours.speed / run.speed for ours, run in zip(base, mine, strict=True)], ".2f"),
+            f"{statistics.median(1e3 * run.cpu_seconds / run.num_clips for run in mine):.3f}",
+        )
+        for contender, mine in runs.items()
+    ]
+    return table(("contender", "clips/s", "MB/s", "vidprep is faster", "CPU ms/clip"), rows)
+
+
+def _verdict(runs: dict[Contender, list[Run]]) -> list[str]:
+    """Hold the goals against the medians of ratios within a round."""
+
+    def fastest(groups: Sequence[str]) -> list[float]:
+        """Of each round."""
+        rivals = [mine for contender, mine in runs.items() if contender.group in groups]
+        return [max(run.speed for run in turn) for turn in zip(*rivals, strict=True)]
+
+    lines = []
+    for mine, groups, rival, rivals, goal in _GOALS:
+        ratios = [a / b for a, b in zip(fastest(groups), fastest(rivals), strict=False)]
+        if ratios:
+            lines.append(f"- {mine} to {rival}: {statistics.median(ratios):.2f} (goal: at least {goal:g})")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

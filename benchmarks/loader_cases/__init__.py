@@ -1,0 +1,1 @@
+"""Who takes part in the comparison of loaders, by kind of store."""
