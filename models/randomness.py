@@ -42,9 +42,11 @@ def random_bits(
     ndarray
         Of the broadcast shape.
     """
-    counters = np.broadcast_arrays(*(np.asarray(each).astype(np.uint64) for each in (epoch, samples, draw)))
+    counters: tuple[NDArray[np.uint64], ...] = tuple(
+        np.broadcast_arrays(*(np.asarray(each).astype(np.uint64) for each in (epoch, samples, draw)))
+    )
     increment = np.array([_INCREMENT], np.uint64)
-    state: NDArray[np.uint64] = np.full(counters[0].size, _key(seed, purpose), np.uint64)
+    state = np.full(counters[0].size, _key(seed, purpose), np.uint64)
     for counter in counters:
         state = _mix(state + counter.reshape(-1) * increment)
     return state.reshape(counters[0].shape)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pipeline.cache import Cache, DamagedClipsError
+from ..pipeline.cache.clip_request import writable
 from ..pipeline.errors import UsageError
 from ..pipeline.numbers import whole_number
 from .clip_batch import ClipBatch, ClipFormat, shared_tensors, to_samples, to_tensors
@@ -62,8 +63,10 @@ class VideoClips(ABC):
         Samples of each video.
     crop
         ``(height, width)`` to cut out of the frames, None for whole frames.
-    is_random
+    random_crop
         Whether the crop's place is random, the same for all modalities; otherwise it is the centre.
+    random_frames
+        Whether the frames are.
     split, labels
         Which videos, and their classes; see ``select_videos``.
     seed
@@ -89,7 +92,8 @@ class VideoClips(ABC):
         *,
         clips_per_video: int,
         crop: tuple[int, int] | None,
-        is_random: bool,
+        random_crop: bool,
+        random_frames: bool,
         split: Split,
         labels: Labels,
         seed: int,
@@ -104,7 +108,8 @@ class VideoClips(ABC):
         self.seed = check_seed(seed)
         self.skip_damaged = bool(skip_damaged)
         self.selection: Selection = select_videos(self.cache, self.modalities, split=split, labels=labels)
-        self._is_random = is_random
+        self._random_crop = random_crop
+        self._varies = random_frames or (random_crop and crop is not None)
         self._damage: Counter[DamagedChunk] = Counter()
         self._warned_of_indices = False
         check_sizes(self._frame_sizes, self.crop, self._video_id)
@@ -263,7 +268,7 @@ class VideoClips(ABC):
         positions = self.selection.positions[videos].astype(np.int64)
         numbers, frames = self._choose(epochs, samples, self.selection.num_frames[videos].astype(np.int64))
         crop: tuple[int, int] | Integers | None = self.crop
-        if self.crop is not None and self._is_random:
+        if self.crop is not None and self._random_crop:
             sizes = self._frame_sizes[self.modalities[0]][videos]
             crop = random_boxes(self.seed, epochs, samples, sizes, self.crop)
         damaged: set[int] = set()
@@ -303,15 +308,7 @@ class VideoClips(ABC):
             return {name: np.empty((count, *each.shape), each.dtype) for name, each in self.formats.items()}
         if set(out) != set(self.modalities):
             raise UsageError(f"out must have the keys {', '.join(self.modalities)}, got {', '.join(out) or 'none'}")
-        arrays = {name: np.asarray(out[name]) for name in self.modalities}
-        for name, array in arrays.items():
-            wanted = self.formats[name]
-            if array.shape != (count, *wanted.shape) or array.dtype != wanted.dtype or not array.flags.c_contiguous:
-                raise UsageError(
-                    f"out[{name!r}] must be a C-contiguous {(count, *wanted.shape)} {wanted.dtype} array, "
-                    f"got {array.shape} {array.dtype}"
-                )
-        return arrays
+        return {name: writable(out[name], (count, *each.shape), each.dtype) for name, each in self.formats.items()}
 
     def _record(self, modality: str, error: DamagedClipsError) -> None:
         known = {chunk.video for chunk in self._damage}
@@ -329,7 +326,7 @@ class VideoClips(ABC):
                 )  # fmt: skip
 
     def _warn_of_indices(self, keys: Sequence[Any]) -> None:
-        if self._is_random and not self._warned_of_indices and keys and not isinstance(keys[0], tuple):
+        if self._varies and not self._warned_of_indices and keys and not isinstance(keys[0], tuple):
             self._warned_of_indices = True
             _log.warning(
                 "samples are asked for by plain numbers, so every epoch has the same clips and crops: give the "
