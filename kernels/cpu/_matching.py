@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ._matching_simd import LANES, MAX_COLUMNS, MAX_ROWS, PIXELS, correlate, unit_pixels
 from ._threads import num_threads, run_tasks
-from ._vectors import fetch
+from ._vectors import address_of
 
 _RING_FLOATS = 128 * 1024  # of the L2 cache
 _WIDEST = 8  # vectors of a strip
@@ -41,11 +41,12 @@ def pieces(shape: tuple[int, ...], radius: tuple[int, int]) -> Iterator[Piece]:
     wanted = math.ceil(2 * num_threads() / (images * strips)) if num_threads() > 1 else 1
     least = max(4 * radius[0], 4 * MAX_ROWS)  # rows: each band transposes 2 ry rows again
     bands = max(1, min(wanted, height // least))
+    of_each, more = divmod(math.ceil(height / MAX_ROWS), bands)  # groups of rows: long bands first, short ones fit in
     for image in range(images):
         for x in range(0, width, strip):
             for band in range(bands):
-                y0, y1 = height * band // bands, height * (band + 1) // bands
-                yield image, x, min(x + strip, width), y0, y1
+                y0, y1 = (MAX_ROWS * (of_each * i + min(i, more)) for i in (band, band + 1))
+                yield image, x, min(x + strip, width), y0, min(y1, height)
 
 
 def run_pieces(function: Callable[[Piece], int], shape: tuple[int, ...], radius: tuple[int, int]) -> None:
@@ -149,15 +150,6 @@ def unit_row(samples, shape, image, y, begin, count, length, planes, target, lin
 
 
 @njit(nogil=True, cache=True)
-def _fetch_rows(samples, shape, image, y, begin, end):  # type: ignore[no-untyped-def]
-    """Fetch pixels ``begin`` to ``end`` of row ``y``: memory would be idle while sums are made, and sums later on."""
-    height, width, channels = shape[1], shape[2], shape[3]
-    row = (image * height + y) * width
-    for index in range((row + begin) * channels, (row + min(end, width)) * channels, 16):
-        fetch(samples, index)
-
-
-@njit(nogil=True, cache=True)
 def layout(bounds, radius, channels):  # type: ignore[no-untyped-def]
     """Return of a piece: floats of a line, of a slot (a row of planes), of all slots, and of everything."""
     line = line_length(bounds[2] - bounds[1], radius[1])
@@ -215,7 +207,7 @@ def match_row(  # type: ignore[no-untyped-def]
 
     Rows ``begin`` to ``end`` of the group have this row in their windows. Row ``begin + k``, displacement ``(dx,
     row - y - begin - k)``, is written to ``out[out_index + k * out_stride + (dx + rx) * LANES:]``; it is 0 outside
-    the image. Meanwhile a share of the group below is fetched from memory.
+    the image. Meanwhile a share of the group below is fetched from memory, which would be idle now, and sums later on.
 
     Returns
     -------
@@ -227,34 +219,35 @@ def match_row(  # type: ignore[no-untyped-def]
     line, slot, _, _ = layout(bounds, radius, channels)
     columns, rows = 2 * rx + 1, min(MAX_ROWS, y1 - y)
     begin, end = max(0, row - ry - y), min(rows, row + ry - y + 1)
+    soon = address_of(floats, 0)  # what to fetch: two vectors of pixels for each row below, one by one, in the end
+    part = row - y - rows - ry + 2 * MAX_ROWS
+    below = y + rows + part // 2
+    if part >= 0 and below < y1:
+        if part % 2 == 0:
+            soon = address_of(samples0, ((image * height + below) * shape[2] + x0 + x) * channels)
+        elif below + ry < height:
+            soon = address_of(samples1, ((image * height + below + ry) * shape[2] + x0 + x) * channels)
     if 0 <= row < height:
         second = (MAX_ROWS + row % ring_rows(ry)) * slot
         _correlate_row(
-            end - begin, columns, floats, begin * slot + x, slot, second + x, line, channels, out, out_index, out_stride
-        )
+            end - begin, columns, floats, begin * slot + x, slot, second + x, line, channels, soon,
+            out, out_index, out_stride,
+        )  # fmt: skip
     else:
         for k in range(end - begin):
             out[out_index + k * out_stride : out_index + k * out_stride + columns * LANES] = 0
-    part = row - y + ry
-    for i in range(part, 2 * MAX_ROWS if part + 1 == rows + 2 * ry else min(part + 1, 2 * MAX_ROWS)):
-        below = y + rows + i // 2
-        if below < y1:
-            if i % 2 == 0:
-                _fetch_rows(samples0, shape, image, below, x0 + x, x0 + x + LANES)
-            elif below + ry < height:
-                _fetch_rows(samples1, shape, image, below + ry, x0 + x, x0 + x + LANES)
     return begin, end
 
 
 @njit(inline="always")
-def _correlate_row(rows, columns, floats, first, slot, second, line, channels, out, out_index, step):  # type: ignore[no-untyped-def]
+def _correlate_row(rows, columns, floats, first, slot, second, line, channels, soon, out, out_index, step):  # type: ignore[no-untyped-def]
     """``correlate`` for any number of columns, in blocks of nearly equal size."""
     blocks = -(-columns // MAX_COLUMNS)
     begin = 0
     for i in range(blocks):
         end = columns * (i + 1) // blocks
         correlate(
-            rows, end - begin, floats, first, slot, floats, second + begin, line, channels,
+            rows, end - begin, floats, first, slot, floats, second + begin, line, channels, soon,
             out, out_index + begin * LANES, step,
         )  # fmt: skip
         begin = end

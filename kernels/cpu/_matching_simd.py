@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from ._vectors import FLOAT, INT32, call, load, moved, pointer_to, reals, shuffle, splat, store
+from ._vectors import FLOAT, INT32, call, load, moved, pointer_to, prefetch, reals, shuffle, splat, store
 
 
 def _blocking() -> tuple[int, int]:
@@ -41,6 +41,7 @@ MAX_ROWS = 3
 LANES, MAX_COLUMNS = _blocking()
 PIXELS = min(8, LANES)  # that ``unit_pixels`` takes at a time
 
+_LINE = 16  # floats of a cache line
 _VECTOR = ir.VectorType(FLOAT, LANES)
 
 
@@ -84,6 +85,7 @@ def _block(builder: Any, shape: tuple[int, int], operands: dict[str, Any]) -> No
             builder.store(reals(0.0, LANES), total)
     row_pointers = [moved(builder, operands["first"], k, operands["row_stride"]) for k in range(rows)]
     with cgutils.for_range(builder, operands["channels"]) as loop:
+        prefetch(builder, moved(builder, operands["soon"], loop.index, ir.Constant(loop.index.type, LANES)))
         offset = builder.mul(loop.index, operands["channel_stride"])
         features = [load(builder, moved(builder, pointer, offset), _VECTOR) for pointer in row_pointers]
         second = moved(builder, operands["second"], offset)
@@ -106,6 +108,7 @@ def unit_pixels(
 
     ``planes[target + c * line + i]`` is ``samples[index + i * channels + c]`` times ``length``, float32, over the
     feature's own length. Features shorter than 1e-18 become 0. Returns whether all were finite and shorter than 1e18.
+    Those after the next ``PIXELS`` are fetched.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -128,6 +131,9 @@ def unit_pixels(
         blocks = builder.udiv(count, step)
         with cgutils.for_range(builder, blocks) as loop:
             channel = builder.mul(loop.index, step)
+            later = moved(builder, moved(builder, source, 2 * PIXELS, count), builder.mul(channel, step))
+            for i in range(0, PIXELS * PIXELS, _LINE):
+                prefetch(builder, moved(builder, later, i))
             keep(_transposed(builder, moved(builder, source, channel), count), channel)
         with cgutils.for_range(builder, count, start=builder.mul(blocks, step)) as loop:
             column = ir.Constant(pixels, ir.Undefined)
@@ -154,17 +160,21 @@ def unit_pixels(
 @intrinsic  # type: ignore[untyped-decorator]
 def correlate(
     typing_context: Any, rows: Any, columns: Any, first: Any, first_index: Any, row_stride: Any, second: Any,
-    second_index: Any, channel_stride: Any, channels: Any, out: Any, out_index: Any, out_stride: Any,
+    second_index: Any, channel_stride: Any, channels: Any, soon: Any, out: Any,
+    out_index: Any, out_stride: Any,
 ) -> Any:  # fmt: skip
     """Write ``rows`` x ``columns`` vectors of dot products.
 
     ``out[out_index + k * out_stride + j * LANES + lane]`` is the sum over channels ``c`` of ``first[first_index +
     k * row_stride + c * channel_stride + lane] * second[second_index + c * channel_stride + j + lane]``, all float32.
+    Meanwhile ``LANES`` features of as many channels are fetched from address ``soon``, one cache line in each step of
+    the loop: a burst of them would wait for memory.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        num_rows, num_columns, first_array, i, stride, second_array, j, channel, count, out_array, o, step = args
+        num_rows, num_columns, first_array, i, stride, second_array, j, channel, count, later, out_array, o, step = args
         operands = {
+            "soon": builder.inttoptr(later, FLOAT.as_pointer()),
             "first": pointer_to(context, builder, first, first_array, i),
             "row_stride": stride,
             "second": pointer_to(context, builder, second, second_array, j),
@@ -191,7 +201,7 @@ def correlate(
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(n, n, first, n, n, second, n, n, n, out, n, n), generate
+    return types.void(n, n, first, n, n, second, n, n, n, n, out, n, n), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -75,17 +75,47 @@ def store(builder: Any, value: Any, pointer: Any, offset: int = 0) -> None:
     builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=4)
 
 
+def prefetch(builder: Any, pointer: Any, *, writing: bool = False) -> None:
+    """Ask for the cache line at ``pointer`` and do not wait for it."""
+    hints = (1, 3, 1) if writing else (0, 2, 1)  # to write, into L1; to read, into L2
+    place = builder.bitcast(pointer, cgutils.voidptr_t)
+    function_type = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, INT32, INT32, INT32])
+    function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+    builder.call(function, [place, *(INT32(hint) for hint in hints)])
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def address_of(typing_context: Any, array: Any, index: Any) -> Any:
+    """Return the address of an element as an integer."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(pointer_to(context, builder, array, *args), INT64)
+
+    return types.intp(array, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def borrowed(typing_context: Any, array: Any) -> Any:
+    """Return an array whose references Numba does not count: the caller keeps it alive.
+
+    Counts are atomic, and kept for every view and every argument of what is compiled into its caller.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        view = context.make_array(array)(context, builder, args[0])
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        return view._getvalue()
+
+    return array(array), generate
+
+
 def _prefetch(writing: bool) -> Callable[..., None]:
     """Make ``fetch(samples, index)``: ask for the cache line of ``samples[index]`` and do not wait for it."""
-    hints = (1, 3, 1) if writing else (0, 2, 1)  # to write, into L1; to read, into L2
 
     @intrinsic  # type: ignore[untyped-decorator]
     def fetch(typing_context: Any, samples: Any, index: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            place = builder.bitcast(pointer_to(context, builder, samples, *args), cgutils.voidptr_t)
-            function_type = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, INT32, INT32, INT32])
-            function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
-            builder.call(function, [place, *(INT32(hint) for hint in hints)])
+            prefetch(builder, pointer_to(context, builder, samples, *args), writing=writing)
             return context.get_dummy_value()
 
         return types.void(samples, types.intp), generate

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ._matching import Piece, buffer, enter_group, flat, layout, match_row, run_pieces
 from ._matching_simd import LANES, MAX_ROWS, PIXELS, interleave
-from ._vectors import fetch_to_write
+from ._vectors import borrowed, fetch_to_write
 
 
 def cost_volume_cpu(
@@ -34,6 +34,7 @@ def cost_volume_cpu(
 
 @njit(nogil=True, cache=True)
 def _piece(samples0, samples1, shape, bounds, radius, floats, out):  # type: ignore[no-untyped-def]
+    samples0, samples1, floats, out = borrowed(samples0), borrowed(samples1), borrowed(floats), borrowed(out)
     image, x0, x1, y0, y1 = bounds
     ry, rx = radius
     columns = 2 * rx + 1

@@ -12,9 +12,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ._assignment_simd import STATE, elect, soften
+from ._assignment_simd import FIRST_ROW, MAX_EXPONENT, elect, expect, soften, soften_online, sum_rows
 from ._matching import Piece, buffer, enter_group, flat, layout, match_row, run_pieces
 from ._matching_simd import LANES, MAX_ROWS
+from ._vectors import borrowed
 
 _LOWEST = np.float32(-1e30)  # below any similarity or exponent
 
@@ -38,7 +39,7 @@ def displacement_cpu(
     length = np.float32(1.0 if temperature is None else math.log2(math.e) / temperature)  # makes dot products exponents
     ranks = np.empty_like(order)
     ranks[order] = np.arange(order.size, dtype=np.int32)
-    row = MAX_ROWS * ((2 * radius[1] + 1) * LANES + STATE)
+    row = MAX_ROWS * LANES * (2 * radius[1] + 1 + FIRST_ROW + 2 * radius[0] + 1)
 
     def work(piece: Piece) -> int:
         floats = buffer(layout(piece, radius, shape[3])[3] + row)
@@ -50,11 +51,14 @@ def displacement_cpu(
 
 @njit(nogil=True, cache=True)
 def _piece(samples0, samples1, shape, bounds, radius, length, soft, order, ranks, floats, out):  # type: ignore[no-untyped-def]
+    samples0, samples1, floats, out = borrowed(samples0), borrowed(samples1), borrowed(floats), borrowed(out)
+    order, ranks = borrowed(order), borrowed(ranks)
     image, x0, x1, y0, y1 = bounds
     ry, rx = radius
     columns = 2 * rx + 1
     rest = floats[layout(bounds, radius, shape[3])[3] :]
     scores, state = rest[: MAX_ROWS * columns * LANES], rest[MAX_ROWS * columns * LANES :]
+    room = (FIRST_ROW + 2 * ry + 1) * LANES
     next_row, damage = max(0, y0 - ry), 0
     for y in range(y0, y1, MAX_ROWS):
         next_row, damaged = enter_group(samples0, samples1, shape, bounds, radius, length, y, next_row, floats)
@@ -62,35 +66,36 @@ def _piece(samples0, samples1, shape, bounds, radius, length, soft, order, ranks
         rows = min(MAX_ROWS, y1 - y)
         for x in range(0, x1 - x0, LANES):
             for k in range(rows):
-                state[k * STATE : (k + 1) * STATE] = 0
-                state[k * STATE : k * STATE + LANES] = _LOWEST
+                state[k * room : k * room + FIRST_ROW * LANES] = 0
+                lowest = k * room + (3 * LANES if soft else 0)
+                state[lowest : lowest + LANES] = _LOWEST
             for row in range(y - ry, y + rows + ry):
                 begin, end = match_row(
                     samples0, samples1, shape, bounds, radius, y, row, x, floats, scores, 0, columns * LANES
                 )
                 for k in range(begin, end):
                     scores_of_k, dy = (k - begin) * columns * LANES, row - y - k
-                    if soft:
-                        soften(scores, scores_of_k, columns, np.float32(-rx), np.float32(dy), state, k * STATE)
+                    if soft and length <= MAX_EXPONENT:
+                        soften(scores, scores_of_k, columns, state, k * room, dy + ry)
+                    elif soft:
+                        soften_online(scores, scores_of_k, columns, np.float32(dy), state, k * room)
                     else:
-                        elect(scores, scores_of_k, columns, ranks, (dy + ry) * columns, state, k * STATE)
+                        elect(scores, scores_of_k, columns, ranks, (dy + ry) * columns, state, k * room)
             for k in range(rows):
-                state_of_k = state[k * STATE : (k + 1) * STATE]
-                target = out[image, y + k, x0 + x : min(x0 + x + LANES, x1)]
-                if soft:
-                    _means(state_of_k, target)
+                count = min(LANES, x1 - x0 - x)
+                target = out[image, y + k, x0 + x : x0 + x + count]
+                if not soft:
+                    _winners(state[k * room : (k + 1) * room], order, radius, target)
+                    continue
+                if length <= MAX_EXPONENT:
+                    sum_rows(state, k * room, 2 * ry + 1)
+                if count == LANES:
+                    expect(state, k * room, target, 0)
                 else:
-                    _winners(state_of_k, order, radius, target)
+                    expect(state, k * room, scores, 0)
+                    for i in range(count):
+                        target[i, 0], target[i, 1] = scores[2 * i], scores[2 * i + 1]
     return damage
-
-
-@njit(nogil=True, cache=True)
-def _means(state, out):  # type: ignore[no-untyped-def]
-    """Write the expected displacement ``(x, y)`` of a vector of pixels."""
-    for i in range(out.shape[0]):
-        weight = state[LANES + i]
-        out[i, 0] = state[2 * LANES + i] / weight
-        out[i, 1] = state[3 * LANES + i] / weight
 
 
 @njit(nogil=True, cache=True)
