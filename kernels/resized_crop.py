@@ -103,12 +103,13 @@ def resized_crop(
 
 def _result_type(dtype: Any) -> np.dtype[Any]:
     try:
-        result_type = np.dtype(dtype)
+        given = np.dtype(dtype)
     except TypeError:
-        result_type = None
-    if result_type not in _RESULTS:
-        raise TypeError(f"dtype must be float32 or float16, got {shown(dtype)}")
-    return result_type
+        given = None
+    for result_type in _RESULTS:
+        if given == result_type:
+            return result_type
+    raise TypeError(f"dtype must be float32 or float16, got {shown(dtype)}")
 
 
 def _checked_size(size: Any) -> tuple[int, int]:

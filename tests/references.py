@@ -287,3 +287,24 @@ def zncc_features_reference(frames: np.ndarray, patch: int) -> np.ndarray:
     patches = np.lib.stride_tricks.sliding_window_view(padded, (patch, patch), axis=(1, 2))
     patches = patches.reshape(*grey.shape, patch * patch)
     return patches - patches.mean(axis=-1, keepdims=True)
+
+
+# Resized crops: pixels are squares with their values at the centres, between which the image is linear.
+
+
+def resized_crop_reference(
+    frames: np.ndarray, boxes: np.ndarray, size: tuple[int, int], flip: np.ndarray | None = None
+) -> np.ndarray:
+    """Sample ``(N, T, H, W, C)`` in boxes ``(y, x, h, w)``: ``(N, C, T, *size)`` float64, edge pixels repeated."""
+    clips, length, height, width, channels = frames.shape
+    out = np.zeros((clips, channels, length, *size))
+    for n in range(clips):
+        y, x, h, w = (float(number) for number in boxes[n])
+        rows = np.clip(y + (np.arange(size[0]) + 0.5) * h / size[0] - 0.5, 0, height - 1)
+        columns = np.clip(x + (np.arange(size[1]) + 0.5) * w / size[1] - 0.5, 0, width - 1)
+        down = np.maximum(0, 1 - np.abs(rows[:, None] - np.arange(height)))  # the triangle of each pixel
+        across = np.maximum(0, 1 - np.abs(columns[:, None] - np.arange(width)))
+        out[n] = np.einsum("ih,thwc,jw->ctij", down, frames[n].astype(np.float64), across)
+        if flip is not None and flip[n]:
+            out[n] = out[n, ..., ::-1]
+    return out

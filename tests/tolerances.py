@@ -16,6 +16,8 @@ _ATOL = {
     ("residual", "uint8"): 0.0,
     ("residual", "int16"): 0.0,
     ("residual", "float32"): 1e-4,  # half a unit in the last place of differences up to 510
+    ("resized_crop", "float32"): 1e-4,  # of values up to 255: weights and sums of float32
+    ("resized_crop", "float16"): 0.0626,  # half a unit in the last place of values up to 255
     ("tvl1_iteration", "float32"): 2e-6,  # pixels, of flows of a few pixels, and dual vectors of length 1 at most
     ("tvl1_data_term", "float32"): 1e-3,  # grey levels over grey levels a pixel: rho reaches some hundreds of pixels
     ("tvl1_median", "float32"): 0.0,

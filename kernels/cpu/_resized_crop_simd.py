@@ -66,17 +66,19 @@ def _mixed(builder: Any, a: Any, b: Any, weight: Any) -> Any:
     return call(builder, "fma", builder.fsub(b, a), weight, a)
 
 
-def _put(builder: Any, value: Any, pointer: Any) -> None:
-    """Store 8 floats where floats or halves go."""
+def _put(builder: Any, value: Any, pointer: Any, *, around_cache: bool = False) -> None:
+    """Store 8 floats where floats or halves go; straight to memory if they lie in it as in a vector."""
+    item = 4
     if pointer.type.pointee == _INT16:
-        value = builder.bitcast(builder.fptrunc(value, _HALVES), ir.VectorType(_INT16, LANES))
-    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=2)
+        value, item = builder.bitcast(builder.fptrunc(value, _HALVES), ir.VectorType(_INT16, LANES)), 2
+    place = builder.bitcast(pointer, value.type.as_pointer())
+    instruction = builder.store(value, place, align=item * (LANES if around_cache else 1))
+    if around_cache:
+        instruction.set_metadata("nontemporal", builder.module.add_metadata([INT32(1)]))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def mix_rows(
-    typing_context: Any, samples: Any, places: Any, weights: Any, count: Any, plain: Any, columns: Any
-) -> Any:
+def mix_rows(typing_context: Any, samples: Any, places: Any, weights: Any, count: Any, plain: Any, columns: Any) -> Any:
     """Make ``count`` vectors of eight rows: ``columns[8 i + r]``, float32, from the samples of row r.
 
     Sample i of row r lies between ``samples[places[r] + i]`` and ``samples[places[8 + r] + i]``, whose weight is
@@ -128,75 +130,90 @@ def mix_rows(
     return types.void(samples, places, weights, n, types.boolean, columns), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def mix_columns(
-    typing_context: Any, columns: Any, places: Any, weights: Any, count: Any, plain: Any, channels: Any, affine: Any,
-    affine_index: Any, tile: Any,
-) -> Any:  # fmt: skip
-    """Make eight rows of ``count`` pixels of every channel: ``tile[(8 c + r) count + j]``, float32 or half.
+def _mix_columns(around_cache: bool) -> Callable[..., None]:
+    """Make ``mix_columns(columns, places, weights, count, plain, channels, affine, affine_index, ...)``.
 
-    Pixel j lies between the vectors ``columns[places[j] + 8 c :]`` and those of the next pixel, whose weight is
-    ``weights[j]``; ``plain`` if all weights are 0. Then it is multiplied by ``affine[affine_index + 2 c]``, and the
-    next number is added. ``count`` is at least 8; the last tile overlaps that before.
+    It makes eight rows of ``count`` pixels of every channel, at ``out[index + plane c + row r + j]``, float32 or half:
+    ``(..., out, index, plane, row)``. Pixel j lies between the vectors ``columns[places[j] + 8 c :]`` and those of the
+    next pixel, whose weight is ``weights[j]``; ``plain`` if all weights are 0. Then it is multiplied by
+    ``affine[affine_index + 2 c]``, and the next number is added. ``count`` is at least 8; the last tile overlaps that
+    before.
+
+    ``around_cache`` writes straight to memory, which spares reading it first. Then every row must begin at a cache line
+    and consist of such.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, place_array, weight_array, size, all_plain, depth, affine_array, first_factor, target = args
+    @intrinsic  # type: ignore[untyped-decorator]
+    def mix_columns(
+        typing_context: Any, columns: Any, places: Any, weights: Any, count: Any, plain: Any, channels: Any,
+        affine: Any, affine_index: Any, out: Any, index: Any, plane: Any, row: Any,
+    ) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            (
+                source, place_array, weight_array, size, all_plain, depth, affine_array, first_factor, target, begin,
+                plane_size, row_size,
+            ) = args  # fmt: skip
+            parts = _LINE // (out.dtype.bitwidth // 8) // LANES if around_cache else 1  # tiles side by side
+            step = LANES * parts
+            to_next = builder.mul(depth, INT64(LANES))
+            last = builder.sub(size, INT64(step))
+            tiles = builder.sdiv(builder.add(size, INT64(step - 1)), INT64(step))
+            base = pointer_to(context, builder, columns, source, INT64(0))
 
-        def index(value: int) -> Any:
-            return INT64(value)
+            def number(kind: Any, array: Any, at: Any) -> Any:
+                return builder.load(pointer_to(context, builder, kind, array, at))
 
-        to_next = builder.mul(depth, index(LANES))
-        last = builder.sub(size, index(LANES))
-        tiles = builder.sdiv(builder.add(size, index(LANES - 1)), index(LANES))
-        base = pointer_to(context, builder, columns, source, index(0))
-
-        def make(plainly: bool) -> None:
-            with cgutils.for_range(builder, tiles) as loop:
-                first = builder.mul(loop.index, index(LANES))
-                first = builder.select(builder.icmp_signed("<", first, last), first, last)
-                pixels, shares = [], []
+            def tile(first: Any, channel: Any, factor: Any, summand: Any, plainly: bool) -> list[Any]:
+                values = []
                 for k in range(LANES):
-                    at = builder.add(first, index(k))
-                    place = builder.load(pointer_to(context, builder, places, place_array, at))
-                    pixels.append(builder.gep(base, [place]))
+                    at = builder.add(first, INT64(k))
+                    place = builder.add(number(places, place_array, at), builder.mul(channel, INT64(LANES)))
+                    here = builder.gep(base, [place])
+                    value = _samples(builder, here, types.float32)
                     if not plainly:
-                        share = builder.load(pointer_to(context, builder, weights, weight_array, at))
-                        shares.append(splat(builder, share, LANES))
-                with cgutils.for_range(builder, depth) as channel:
-                    to_channel = builder.mul(channel.index, index(LANES))
-                    pair = builder.add(first_factor, builder.mul(channel.index, index(2)))
-                    factor, summand = (
-                        splat(
-                            builder,
-                            builder.load(pointer_to(context, builder, affine, affine_array, builder.add(pair, index(i)))),
-                            LANES,
+                        beside = _samples(builder, builder.gep(here, [to_next]), types.float32)
+                        share = splat(builder, number(weights, weight_array, at), LANES)
+                        value = _mixed(builder, value, beside, share)
+                    values.append(call(builder, "fma", value, factor, summand))
+                return _transposed(builder, values)
+
+            def make(plainly: bool) -> None:
+                with cgutils.for_range(builder, tiles) as loop:
+                    first = builder.mul(loop.index, INT64(step))
+                    first = builder.select(builder.icmp_signed("<", first, last), first, last)
+                    with cgutils.for_range(builder, depth) as channel:
+                        c = channel.index
+                        pair = builder.add(first_factor, builder.mul(c, INT64(2)))
+                        factor, summand = (
+                            splat(builder, number(affine, affine_array, builder.add(pair, INT64(i))), LANES)
+                            for i in (0, 1)
                         )
-                        for i in (0, 1)
-                    )
-                    values = []
-                    for k in range(LANES):
-                        here = builder.gep(pixels[k], [to_channel])
-                        value = _samples(builder, here, types.float32)
-                        if not plainly:
-                            beside = _samples(builder, builder.gep(here, [to_next]), types.float32)
-                            value = _mixed(builder, value, beside, shares[k])
-                        values.append(call(builder, "fma", value, factor, summand))
-                    goal = builder.add(builder.mul(builder.mul(channel.index, index(LANES)), size), first)
-                    row = pointer_to(context, builder, tile, target, goal)
-                    for values_of_row in _transposed(builder, values):
-                        _put(builder, values_of_row, row)
-                        row = builder.gep(row, [size])
+                        made = [
+                            tile(builder.add(first, INT64(LANES * part)), c, factor, summand, plainly)
+                            for part in range(parts)
+                        ]
+                        goal = builder.add(builder.add(begin, first), builder.mul(c, plane_size))
+                        pointer = pointer_to(context, builder, out, target, goal)
+                        for r in range(LANES):
+                            for part in range(parts):
+                                place = builder.gep(pointer, [INT64(LANES * part)])
+                                _put(builder, made[part][r], place, around_cache=around_cache)
+                            pointer = builder.gep(pointer, [row_size])
 
-        with builder.if_else(all_plain) as (plainly, mixing):
-            with plainly:
-                make(True)
-            with mixing:
-                make(False)
-        return context.get_dummy_value()
+            with builder.if_else(all_plain) as (plainly, mixing):
+                with plainly:
+                    make(True)
+                with mixing:
+                    make(False)
+            return context.get_dummy_value()
 
-    n = types.intp
-    return types.void(columns, places, weights, n, types.boolean, n, affine, n, tile), generate
+        n = types.intp
+        return types.void(columns, places, weights, n, types.boolean, n, affine, n, out, n, n, n), generate
+
+    return mix_columns  # type: ignore[no-any-return]
+
+
+mix_columns, mix_columns_around_cache = _mix_columns(False), _mix_columns(True)
 
 
 def _copy(around_cache: bool) -> Callable[..., None]:

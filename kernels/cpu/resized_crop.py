@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..resized_crop_tables import CropTables
-from ._resized_crop_simd import LANES, LARGE, copy, copy_around_cache, mix_columns, mix_rows
+from ._resized_crop_simd import LANES, LARGE, copy, copy_around_cache, mix_columns, mix_columns_around_cache, mix_rows
 from ._threads import num_threads, run_tasks
+from ._vectors import fetch
 
 _LEAST = 1 << 14  # values of a task
+_LINE = 64  # bytes
 
 
 def resized_crop_cpu(
@@ -21,7 +24,7 @@ def resized_crop_cpu(
     """See ``vidprep.kernels.resized_crop``; arguments are already checked."""
     clips, length, _, width, channels = frames.shape
     if out is None:
-        out = np.empty((clips, channels, length, *size), dtype)
+        out = _empty_in_lines((clips, channels, length, *size), dtype)
     if width * channels < LANES:  # rows of at least a vector; no tap leads to what is added
         more = -(-LANES // channels) - width
         frames = np.pad(frames, [(0, 0), (0, 0), (0, 0), (0, more), (0, 0)])
@@ -38,16 +41,25 @@ def resized_crop_cpu(
     taps = np.pad(tables.taps, [(0, 0), (0, max(0, LANES - size[1])), (0, 0)], mode="edge")
     shape = (*frames.shape[1:3], width, frames.shape[3], channels, *size)
     around_cache = out.nbytes > LARGE
+    whole_lines = around_cache and out.ctypes.data % _LINE == 0 and size[1] * out.itemsize % _LINE == 0
     units = clips * length * -(-size[0] // LANES)
     tasks = min(units, 4 * num_threads(), 1 + out.size // _LEAST)
     weights, affine = taps.view(np.float32), tables.affine
 
     def work(i: int) -> None:
         bounds = (units * i // tasks, units * (i + 1) // tasks)
-        _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache, results)
+        _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache, whole_lines, results)
 
     run_tasks(work, tasks)
     return out
+
+
+def _empty_in_lines(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array that begins at a cache line."""
+    count = math.prod(shape)
+    memory: NDArray[Any] = np.empty(count + _LINE // dtype.itemsize, dtype)
+    first = -memory.ctypes.data % _LINE // dtype.itemsize
+    return memory[first : first + count].reshape(shape)
 
 
 def _in_rows(frames: NDArray[Any]) -> NDArray[Any]:
@@ -60,7 +72,7 @@ def _in_rows(frames: NDArray[Any]) -> NDArray[Any]:
 
 
 @njit(nogil=True, cache=True)
-def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache, out):  # type: ignore[no-untyped-def]
+def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache, whole_lines, out):  # type: ignore[no-untyped-def]
     """Make blocks ``bounds[0]`` to ``bounds[1]`` of eight rows, counted through all frames of all clips.
 
     ``shape`` is (T, H, W, W with what pads a row, C, h, w); ``taps`` goes on after its last column, to eight of them.
@@ -72,6 +84,7 @@ def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache
     tile = np.empty(channels * LANES * tile_width, out.dtype)
     row_places, row_weights = np.empty(2 * LANES, np.int64), np.empty(LANES, np.float32)
     places, column_weights = np.empty(tile_width, np.int64), np.empty(tile_width, np.float32)
+    line = _LINE // samples.itemsize
     clip = -1
     first = count = 0
     plain = at_edge = False
@@ -99,14 +112,34 @@ def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache
             row_places[LANES + r] = row_places[r] + (strides[2] if y < height - 1 else 0)
             row_weights[r] = weight
             plain_rows = plain_rows and weight == 0
+        if t + 1 < length:
+            for r in range(rows):
+                ahead = row_places[r] + strides[1]
+                for i in range(ahead, ahead + count, line):
+                    fetch(samples, i)
         mix_rows(samples, row_places, row_weights, count, plain_rows, columns)
         if at_edge and not plain:  # the last pixel has a neighbour like itself
             end = (width * channels - first) * LANES
             columns[end : end + channels * LANES] = columns[end - channels * LANES : end]
-        mix_columns(columns, places, column_weights, tile_width, plain, channels, affine, n * channels * 2, tile)
+        plane, index = out_height * out_width * length, ((n * channels * length + t) * out_height + begin) * out_width
+        pair = n * channels * 2
+        if rows == LANES and whole_lines:
+            mix_columns_around_cache(
+                columns, places, column_weights, out_width, plain, channels, affine, pair, out, index, plane, out_width
+            )
+            continue
+        if rows == LANES and tile_width == out_width and not around_cache:
+            mix_columns(
+                columns, places, column_weights, out_width, plain, channels, affine, pair, out, index, plane, out_width
+            )
+            continue
+        size = LANES * tile_width
+        mix_columns(
+            columns, places, column_weights, tile_width, plain, channels, affine, pair, tile, 0, size, tile_width
+        )
         for c in range(channels):
             index = (((n * channels + c) * length + t) * out_height + begin) * out_width
-            source = c * LANES * tile_width
+            source = c * size
             if tile_width > out_width:
                 for r in range(rows):
                     copy(tile, source + r * tile_width, out, index + r * out_width, out_width)

@@ -24,6 +24,11 @@ SPECIALISATIONS: Final[Mapping[str, tuple[Mapping[str, str], ...]]] = {
         {"SAMPLE": "float", "RESULT": "float"},
         {"SAMPLE": "float", "RESULT": "float", "SIGNED": "1"},
     ),
+    "resized_crop": tuple(
+        {"SAMPLE": sample, "RESULT": result}
+        for sample in ("uint8", "int8", "uint16", "float")
+        for result in ("float", "uint16")
+    ),
     "tvl1_iterate": ({},),
     "tvl1_linearise": ({},),
     "tvl1_median": ({"SIZE": "3"}, {"SIZE": "5"}),

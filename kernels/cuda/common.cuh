@@ -1,6 +1,7 @@
 // Types and indices that every kernel uses. NVRTC has no <cstdint>.
 
 using uint8 = unsigned char;
+using int8 = signed char;
 using int16 = short;
 using uint16 = unsigned short;
 using uint32 = unsigned int;
