@@ -56,6 +56,24 @@ class RadiusType(click.ParamType):  # type: ignore[type-arg]
         return down, across
 
 
+class PointType(click.ParamType):  # type: ignore[type-arg]
+    """``X,Y`` from the top left corner, to ``(y, x)``, as in arrays."""
+
+    name = "X,Y"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d{1,5}) *, *(\d{1,5})", str(value))
+        if match is None:
+            self.fail(
+                f"{value!r} is not a point: write X,Y in pixels from the top left corner of the frames, for example "
+                "85,64"
+            )
+        return int(match[2]), int(match[1])
+
+
 SIZE = SizeType()
 FPS = FpsType()
 RADIUS = RadiusType()
+POINT = PointType()

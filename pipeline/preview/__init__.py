@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,9 @@ class PreviewReport:
     modalities: tuple[str, ...]
 
 
-def write_preview(cache: Cache, out: str | os.PathLike[str], video: str | None = None) -> PreviewReport:
+def write_preview(
+    cache: Cache, out: str | os.PathLike[str], video: str | None = None, *, points: Iterable[tuple[int, int]] = ()
+) -> PreviewReport:
     """Picture a cache; the file appears whole or not at all, and replaces one that is there.
 
     Parameters
@@ -41,11 +44,13 @@ def write_preview(cache: Cache, out: str | os.PathLike[str], video: str | None =
         ``FILE.png``, ``FILE.mp4`` or ``FILE.html``, in a folder that exists.
     video
         Id of the one to show. By default a few of each class; in a film the first.
+    points
+        Pixels of the cached frames at which cost volumes are shown, ``(y, x)``; by default those of a grid.
 
     Raises
     ------
     UsageError
-        Another suffix, an unknown video, or a modality that has no picture.
+        Another suffix, an unknown video, a modality that has no picture, or a point that frames do not have.
     CacheError
         The cache is empty or damaged.
     OutputError
@@ -62,18 +67,18 @@ def write_preview(cache: Cache, out: str | os.PathLike[str], video: str | None =
     if suffix == ".mp4":
         if video is None:
             video = next(iter(cache.videos), None)
-        views = choose_views(cache, video, limit=1)
+        views = choose_views(cache, video, limit=1, points=points)
         _write_movie(cache, path, views[0])
     elif suffix == ".png":
         from .contact_sheet import contact_sheet
         from .images import encode_png
 
-        views = choose_views(cache, video, limit=_SHEET_VIDEOS)
+        views = choose_views(cache, video, limit=_SHEET_VIDEOS, points=points)
         write_atomic(path, encode_png(contact_sheet(cache, views)))
     else:
         from .page import page
 
-        views = choose_views(cache, video, limit=_PAGE_VIDEOS)
+        views = choose_views(cache, video, limit=_PAGE_VIDEOS, points=points)
         write_atomic(path, page(cache, views).encode())
     return PreviewReport(
         path=path,

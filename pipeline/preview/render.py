@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from .colour_wheel import colour_motion
 from .cost_tiles import cost_tiles
+from .points import Point
 
 RESIDUAL_GAIN = 3  # most differences between neighbouring frames are below 20 of 255: invisible as they are
 SIGNED_GAIN = 1.5  # as far from mid grey as a residual is from black
@@ -37,12 +38,15 @@ class Look:
         What a warped difference was warped by, if that is known.
     feature_scale
         Difference of features that is white; ``None`` if a warped difference is that of colours.
+    points
+        Where cost volumes are shown, ``(y, x)``; a grid if there is none.
     """
 
     motion_scale: float = 4.0
     window: tuple[int, int] | None = None
     warped_by: str = "motion"
     feature_scale: float | None = None
+    points: tuple[Point, ...] = ()
 
 
 DEFAULT_LOOK = Look()
@@ -88,6 +92,14 @@ def get_renderer(modality: str, look: Look = DEFAULT_LOOK) -> Renderer:
 def _rgb(look: Look) -> Renderer:
     return Renderer(
         picture=lambda frames: frames.astype(np.uint8, copy=False), title="rgb", caption="the frames as stored"
+    )
+
+
+def _before(look: Look) -> Renderer:
+    return Renderer(
+        picture=lambda frames: frames.astype(np.uint8, copy=False),
+        title=BEFORE,
+        caption="the first frame of each pair, one step before that of rgb",
     )
 
 
@@ -144,13 +156,15 @@ def _derived(motion: str) -> Callable[[Look], Renderer]:
 def _cost_volume(look: Look) -> Renderer:
     def picture(volumes: NDArray[Any]) -> NDArray[np.uint8]:
         side = math.isqrt(volumes.shape[3]) // 2
-        return cost_tiles(volumes, look.window or (side, side))
+        return cost_tiles(volumes, look.window or (side, side), look.points)
 
+    where = "at points of the frame"
+    if look.points:
+        where = f"at {' and '.join(f'{x},{y}' for y, x in look.points)}, marked in the frames"
     return Renderer(
         picture=picture,
         title="cost volume",
-        caption="at points of the frame, how alike the features around are one step before and now: light is alike, "
-        "the middle is no motion",
+        caption=f"{where}: similarity to what is around one step later; light is alike, the middle is no motion",
     )
 
 
@@ -176,6 +190,9 @@ def _sizes(differences: NDArray[Any], white: float) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=-1)
 
 
+BEFORE = "rgb before"
+"""The first frame of the pair whose second is ``rgb``, shown beside motion."""
+
 DERIVED = {"warped by flow": "flow", "warped by displacement": "displacement"}
 """What a preview computes from ``rgb`` and a motion to show beside a stored ``warped-difference`` by the other."""
 
@@ -183,6 +200,7 @@ ON_THE_WHEEL = ("flow", "displacement")
 """Modalities whose colours the wheel explains."""
 
 RENDERERS: dict[str, Callable[[Look], Renderer]] = {  # in the order of display
+    BEFORE: _before,
     "rgb": _rgb,
     "flow": _flow,
     "displacement": _displacement,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +13,15 @@ from ...kernels import warped_difference
 from ..errors import CacheError
 from .evenly import evenly
 from .look import look_at
-from .render import DEFAULT_LOOK, DERIVED, RENDERERS, Look, render
+from .points import check_points, mark_points
+from .render import BEFORE, DEFAULT_LOOK, DERIVED, RENDERERS, Look, render
 
 if TYPE_CHECKING:
     from ..cache import Cache, VideoInfo
 
 _SAME_SHAPE = 0.02  # a picture stored this near to its source's shape is shown pixel by pixel
 _MOST_STRETCHED = 8.0
+_BETWEEN_FRAMES = ("flow", "displacement", "warped-difference", "cost-volume")  # what is seen best beside both frames
 _CANDIDATES = 4096  # videos looked at to find a few of each class, so that a huge cache answers at once
 
 
@@ -30,7 +32,7 @@ class View:
     Parameters
     ----------
     modalities
-        In the order of display; those of ``render.DERIVED`` are computed for the preview.
+        In the order of display; ``render.BEFORE`` and those of ``render.DERIVED`` are made for the preview.
     frames
         Numbers of the frames for which every modality has an item.
     offsets
@@ -53,6 +55,9 @@ class View:
             colours = {"rgb", motion, "warped-difference"} <= offsets.keys() and look.feature_scale is None
             if colours and look.warped_by != motion:
                 offsets[name] = offsets[motion]
+        between = [name for name in _BETWEEN_FRAMES if name in offsets]
+        if between and "rgb" in offsets:
+            offsets[BEFORE] = offsets[between[0]]
         order = list(RENDERERS)
         modalities = sorted(offsets, key=lambda name: order.index(name) if name in order else len(order))
         first, last = max(offsets.values()), video.num_frames
@@ -60,7 +65,13 @@ class View:
 
     def pictures(self, cache: Cache, modality: str, start: int, stop: int) -> NDArray[np.uint8]:
         """RGB pictures ``(stop - start, H, W, 3)`` that belong to the frames ``start`` to ``stop`` (excluded)."""
-        return render(modality, self._items(cache, modality, start, stop), self.look)
+        pictures = render(modality, self._items(cache, modality, start, stop), self.look)
+        frames = {BEFORE, "rgb"} if BEFORE in self.modalities else set(self.modalities) - {"cost-volume"}
+        if self.look.points and modality in frames:
+            # The point is in the first frame, and in the second what it is compared with.
+            reach = self.look.window if modality == "rgb" else None
+            pictures = mark_points(pictures, self.look.points, reach or (2, 2))
+        return pictures
 
     def _items(self, cache: Cache, modality: str, start: int, stop: int) -> NDArray[Any]:
         """``(stop - start, H, W, C)`` in physical units."""
@@ -73,6 +84,8 @@ class View:
             )
             return difference
         offset = self.offsets[modality]
+        if modality == BEFORE:
+            modality, offset = "rgb", self.offsets["rgb"] + offset
         quantised = self.video.modalities[modality].scale_factor is not None
         return cache.read(self.video.id, modality, start - offset, stop - offset, decode=quantised)
 
@@ -107,18 +120,18 @@ class View:
         return f"{video.num_frames:,} frame{'' if video.num_frames == 1 else 's'}{rate}, from {source}"
 
 
-def choose_views(cache: Cache, video: str | None, *, limit: int) -> list[View]:
+def choose_views(cache: Cache, video: str | None, *, limit: int, points: Iterable[Any] = ()) -> list[View]:
     """Views of the video asked for or, by default, of up to ``limit`` videos, evenly chosen from all classes.
 
     Raises
     ------
     UsageError
-        The cache has no such video.
+        The cache has no such video, or its frames no such point.
     CacheError
         The cache has no video at all.
     """
     if video is not None:
-        return _views(cache, [video])
+        return _views(cache, [video], points)
     if not len(cache):
         raise CacheError(
             f"there is nothing to see in {cache.path}: it holds no videos, and {len(cache.failures)} failed "
@@ -126,12 +139,13 @@ def choose_views(cache: Cache, video: str | None, *, limit: int) -> list[View]:
         )
     candidates = evenly(list(cache.videos), _CANDIDATES)
     labels = {id_: cache.videos[id_].label or "" for id_ in candidates}
-    return _views(cache, spread_over_classes(labels, limit))
+    return _views(cache, spread_over_classes(labels, limit), points)
 
 
-def _views(cache: Cache, ids: Sequence[str]) -> list[View]:
+def _views(cache: Cache, ids: Sequence[str], points: Iterable[Any]) -> list[View]:
     videos = [cache.videos[id_] for id_ in ids]
-    look = look_at(cache, videos)
+    checked = check_points(points, videos)
+    look = replace(look_at(cache, videos), points=checked)
     return [View.of(video, look) for video in videos]
 
 

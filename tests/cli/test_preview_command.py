@@ -138,3 +138,34 @@ def test_a_read_only_folder_is_named(cache: Path, tmp_path: Path, monkeypatch: p
     result = preview(cache, "-o", tmp_path / "look.png")
     assert result.exit_code == 1
     assert "permission denied" in result.stderr
+
+
+def test_points_of_a_cost_volume(dataset: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    options = ["--size", "32x24", "--radius", "2", "--workers", "1", "-m", "cost-volume", "-m", "rgb"]
+    extracted = CliRunner().invoke(main, ["extract", str(dataset), "--out", str(cache), *options])
+    assert extracted.exit_code == 0, extracted.output
+    pictures = set()
+    for points in ([], ["--point", "9,12"], ["--point", "9, 12", "--point", "31,23"]):
+        for suffix in MAGIC:
+            out = tmp_path / f"look{suffix}"
+            result = preview(cache, "-o", out, *points)
+            assert result.exit_code == 0, result.output
+            pictures.add(out.read_bytes())
+    assert len(pictures) == 9
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ("9", "Invalid value for '--point': '9' is not a point: write X,Y in pixels from the top left corner"),
+        ("-1,2", "'-1,2' is not a point"),
+        ("1x2", "'1x2' is not a point"),
+        ("1,2,3", "'1,2,3' is not a point"),
+        ("1,2", "--point is where a cost volume is shown, and this cache holds residual, rgb: extract cost-volume too"),
+    ],
+)
+def test_points_that_are_refused(cache: Path, tmp_path: Path, point: str, words: str) -> None:
+    result = preview(cache, "-o", tmp_path / "look.png", "--point", point)
+    assert (result.exit_code, words in result.stderr, result.stderr.count("\n")) == (2, True, 1), result.stderr
+    assert not (tmp_path / "look.png").exists()

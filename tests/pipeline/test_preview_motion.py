@@ -124,7 +124,8 @@ def test_the_difference_warped_by_each_motion_is_seen(tmp_path: Path, warp_by: s
     cache = motion_cache(tmp_path, warp_by=warp_by, flow_dtype="float16", difference_dtype="float16")
     (view,) = choose_views(cache, None, limit=1)
     assert view.modalities == (
-        "rgb", "flow", "displacement", "residual", "warped-difference", f"warped by {other}", "cost-volume"
+        "rgb before", "rgb", "flow", "displacement", "residual", "warped-difference", f"warped by {other}",
+        "cost-volume",
     )  # fmt: skip
     frames = cache.read("clip.mkv", "rgb").astype(np.float32)
     for name, motion in (("warped-difference", warp_by), (f"warped by {other}", other)):
@@ -134,6 +135,18 @@ def test_the_difference_warped_by_each_motion_is_seen(tmp_path: Path, warp_by: s
         # Displacement was warped by before it was rounded: at the borders that may be inside or outside.
         assert (np.abs(shown - wanted) > 1).mean() < 0.02
     assert set(DERIVED.values()) == {"flow", "displacement"}
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_both_frames_of_a_pair_are_seen_beside_motion(tmp_path: Path, step: int) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", moving_texture(8, (48, 64)), codec="ffv1", pix_fmt="bgr0")
+    cache = build_cache([clip], tmp_path / "c", config=small_config(modalities=("rgb", "displacement"), step=step))
+    (view,) = choose_views(cache, None, limit=1)
+    assert view.modalities == ("rgb before", "rgb", "displacement")
+    assert view.frames == range(step, 8)
+    before = view.pictures(cache, "rgb before", step, 8)
+    np.testing.assert_array_equal(before, cache.read("clip.mkv", "rgb", 0, 8 - step))
+    assert write_preview(cache, tmp_path / "look.png").modalities == ("rgb", "displacement")  # what is in the cache
 
 
 def test_there_is_nothing_to_warp_without_frames(tmp_path: Path) -> None:
