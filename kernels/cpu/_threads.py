@@ -13,8 +13,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-_PIECES_PER_THREAD = 2
-
 _local = threading.local()
 _lock = threading.Lock()
 _num_threads: int | None = None
@@ -53,8 +51,7 @@ def run_tasks(function: Callable[[int], object], count: int) -> None:
     A task that itself calls this runs its own tasks one by one: the threads are taken already. After an error no
     further task begins; the error of the lowest task that failed is raised.
     """
-    helpers = min(num_threads(), count) - 1
-    if helpers < 1:
+    if min(num_threads(), count) < 2:
         for i in range(count):
             function(i)
         return
@@ -72,27 +69,25 @@ def run_tasks(function: Callable[[int], object], count: int) -> None:
         finally:
             _local.busy = False
 
-    pool = _helpers()
-    futures = [pool.submit(work) for _ in range(helpers)]
-    work()
-    wait([future for future in futures if not future.cancel()])
+    run_with_helpers(work, work, count - 1)
     if errors:
         raise min(errors, key=lambda item: item[0])[1]
 
 
-def num_pieces(count: int, least: int = 1) -> int:
-    """Return into how many pieces of at least ``least`` to divide ``count``: 1 where there is one thread.
+def run_with_helpers(function: Callable[[], object], help_it: Callable[[], object], most: int) -> None:
+    """Call ``function()`` here, and ``help_it()`` in up to ``most`` other threads that come free while it runs.
 
-    Otherwise more than there are threads, so that a core which is slower for the moment does fewer.
+    Return when all are back, so ``help_it`` has to end when ``function`` has.
     """
-    threads = num_threads()
-    return max(1, min(threads * _PIECES_PER_THREAD, count // least)) if threads > 1 else 1
-
-
-def run_ranges(function: Callable[[int, int], object], count: int, least: int = 1) -> None:
-    """Call ``function(begin, end)`` for ranges that make up ``range(count)``, as ``run_tasks`` does."""
-    pieces = num_pieces(count, least)
-    run_tasks(lambda i: function(count * i // pieces, count * (i + 1) // pieces), pieces)
+    pool = _helpers()
+    futures = [pool.submit(help_it) for _ in range(min(num_threads() - 1, most))]
+    try:
+        function()
+    finally:
+        under_way = [future for future in futures if not future.cancel()]
+        wait(under_way)
+    for future in under_way:
+        future.result()
 
 
 def _helpers() -> ThreadPoolExecutor:

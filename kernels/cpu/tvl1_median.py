@@ -14,9 +14,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from ._threads import run_ranges
 from .tvl1_lanes import LANES, Lanes, Memory
-from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes, repeat_edges
+from .tvl1_planes import PAD_LEFT, PAD_ROWS, repeat_edges
 
 SIZES = (3, 5)
 
@@ -92,7 +91,22 @@ _pick_3, _pick_5 = _picker(3), _picker(5)
 
 
 @njit(nogil=True, cache=True)
-def _filter_rows(flow, out, width, size, first, last):  # type: ignore[no-untyped-def]
+def median_filter(flow, out, height, width, size, first, last):  # type: ignore[no-untyped-def]
+    """Write the medians of all windows of ``flow`` around rows ``first`` to ``last`` (excluded) to ``out``.
+
+    Parameters
+    ----------
+    flow, out
+        Planes of one layout, not the same memory. Pixels around those of ``flow`` are overwritten: outside, the nearest
+        pixel counts.
+    height, width
+        Of the level.
+    size
+        3 or 5: the window's height and width.
+    first, last
+        Rows to do.
+    """
+    repeat_edges(flow, height, width, first, last)
     planes, line = flow.shape[1], flow.shape[2]
     stride = planes * line
     columns = np.empty(size * line, np.float32)
@@ -109,21 +123,3 @@ def _filter_rows(flow, out, width, size, first, last):  # type: ignore[no-untype
                     _pick_3(columns, x, line, out, at + x)
                 else:
                     _pick_5(columns, x, line, out, at + x)
-
-
-def median_filter(flow: Planes, out: Planes, size: tuple[int, int], median_size: int) -> None:
-    """Write the medians of all windows of ``flow`` to ``out``; outside, the nearest pixel counts.
-
-    Parameters
-    ----------
-    flow, out
-        Planes of one layout, not the same memory. Pixels around those of ``flow`` are overwritten.
-    size
-        ``(H, W)`` of the level.
-    median_size
-        3 or 5: the window's height and width.
-    """
-    height, width = size
-    repeat_edges(flow, height, width)
-
-    run_ranges(lambda first, last: _filter_rows(flow, out, width, median_size, first, last), height)

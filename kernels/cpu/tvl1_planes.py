@@ -21,21 +21,25 @@ PAD_RIGHT = 3
 Planes = NDArray[np.float32]
 
 
-def row_stride(width: int) -> int:
+@njit(nogil=True, cache=True)
+def row_stride(width):  # type: ignore[no-untyped-def]
     """Return S for a level ``width`` pixels wide, in floats."""
     lines = -(-(PAD_LEFT + -(-width // LANES) * LANES + PAD_RIGHT) // LANES)
     return LANES * (lines + (lines + 1) % 2)
 
 
-def num_floats(height: int, width: int, planes: int) -> int:
+@njit(nogil=True, cache=True)
+def num_floats(height, width, planes):  # type: ignore[no-untyped-def]
     """Return how many floats ``planes`` planes of a level take."""
     return (height + 2 * PAD_ROWS) * planes * row_stride(width)
 
 
-def planes_in(memory: Planes, height: int, width: int, planes: int) -> Planes:
+@njit(nogil=True, cache=True)
+def planes_in(memory, height, width, planes):  # type: ignore[no-untyped-def]
     """Return the planes of a level as a view of a flat piece of memory that is large enough."""
-    shape = (height + 2 * PAD_ROWS, planes, row_stride(width))
-    return memory[: num_floats(height, width, planes)].reshape(shape)
+    rows = height + 2 * PAD_ROWS
+    line = row_stride(width)
+    return memory[: rows * planes * line].reshape((rows, planes, line))
 
 
 def pixels(planes: Planes, height: int, width: int) -> Planes:
@@ -44,15 +48,21 @@ def pixels(planes: Planes, height: int, width: int) -> Planes:
 
 
 @njit(nogil=True, cache=True)
-def repeat_edges(planes, height, width):  # type: ignore[no-untyped-def]
-    """Fill two pixels around every plane with the nearest pixel inside."""
-    for row in range(PAD_ROWS, PAD_ROWS + height):
+def repeat_edges(planes, height, width, first, last):  # type: ignore[no-untyped-def]
+    """Fill two pixels around the rows ``first`` to ``last`` (excluded) of every plane with the nearest pixel inside.
+
+    Some of these are around the rows before and behind: who has a share of the rows finds its own share's neighbours
+    in order.
+    """
+    for y in range(max(first - PAD_ROWS, 0), min(last + PAD_ROWS, height)):
         for i in range(planes.shape[1]):
-            line = planes[row, i]
+            line = planes[PAD_ROWS + y, i]
             for x in range(PAD_LEFT - 2, PAD_LEFT):
                 line[x] = line[PAD_LEFT]
             for x in range(PAD_LEFT + width, PAD_LEFT + width + PAD_RIGHT):
                 line[x] = line[PAD_LEFT + width - 1]
     for row in range(PAD_ROWS):
-        planes[row] = planes[PAD_ROWS]
-        planes[PAD_ROWS + height + row] = planes[PAD_ROWS + height - 1]
+        if first < PAD_ROWS:
+            planes[row] = planes[PAD_ROWS]
+        if last > height - PAD_ROWS:
+            planes[PAD_ROWS + height + row] = planes[PAD_ROWS + height - 1]

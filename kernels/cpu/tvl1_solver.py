@@ -24,9 +24,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from ._threads import num_pieces, run_ranges, run_tasks
 from .tvl1_lanes import FLOAT, LANES, Lanes, Memory, counted_from, splat
-from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes
+from .tvl1_planes import PAD_LEFT, PAD_ROWS
 
 U1, U2 = range(2)
 """Planes of a flow."""
@@ -35,8 +34,10 @@ P11, P12, P21, P22, N1, N2, RHO, BOUND = range(8)
 FLOW_PLANES, STATE_PLANES = 2, 8
 DUAL_PLANES = slice(P11, N1)
 
-_MAX_WAVE = 16  # iterations in one walk: their rows have to fit the cache
-_PIXELS_PER_BAND = 1 << 13  # waking a thread takes as long as some thousand pixels
+MAX_WAVE = 16
+"""Iterations in one walk: their rows have to fit the cache."""
+MIN_BAND = 2 * MAX_WAVE + 2
+"""The fewest rows of a band: what its edges leave open must not meet."""
 
 
 def _row_step(*, primal: bool, dual: bool, measured: bool = False) -> Callable[..., None]:
@@ -187,58 +188,46 @@ def walk(  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _interleave(flow, out, first, last):  # type: ignore[no-untyped-def]
-    for y in range(first, last):
-        line = out[y]
-        u1, u2 = flow[y + PAD_ROWS, U1, PAD_LEFT:], flow[y + PAD_ROWS, U2, PAD_LEFT:]
-        for x in range(out.shape[1]):
-            line[x, 0] = u1[x]
-            line[x, 1] = u2[x]
-
-
-def flow_vectors(flow: Planes, out: Planes) -> None:
-    """Write the planes of a flow to ``out``, ``(H, W, 2)``."""
-    run_ranges(lambda first, last: _interleave(flow, out, first, last), len(out))
-
-
-def iterate(
-    flow: Planes, state: Planes, changes: Planes, size: tuple[int, int], theta: float, tau: float, iterations: int
-) -> float:  # fmt: skip
-    """Do ``iterations`` iterations in place.
+def iterate_band(  # type: ignore[no-untyped-def]
+    flow, state, changes, height, width, theta, rate, iterations, ends, band, bands
+):
+    """Do ``iterations`` iterations in place, of one of ``bands`` bands of rows, but for the wedges at its inner edges.
 
     Parameters
     ----------
     flow, state
         Planes of u, and of p and the data term.
     changes
-        One float for each row, overwritten.
-    size
-        ``(H, W)`` of the level.
-    theta, tau
-        As in the papers.
+        One float for each row: the squared change of u, in pixels, made by the last of the iterations if it ``ends``.
+    height, width
+        Of the level, with ``MIN_BAND`` rows for each band at least.
+    theta, rate
+        As in the papers, and tau / theta, float32.
     iterations
-        At least 1.
-
-    Returns
-    -------
-    float
-        The mean squared change of u, in pixels, made by the last iteration.
+        1 to ``MAX_WAVE``.
+    ends
+        Whether ``changes`` is asked for.
+    band, bands
+        Which band of how many.
     """
-    height, width = size
-    numbers = np.float32(theta), np.float32(tau / theta)
-    while iterations:
-        count = min(iterations, _MAX_WAVE)
-        iterations -= count
-        parts = num_pieces(height, max(2 * count + 2, _PIXELS_PER_BAND // width))
-        edges = [height * i // parts for i in range(parts + 1)]
-        common = (flow, state, changes, height, width, *numbers, count, iterations == 0)
+    first, last = height * band // bands, height * (band + 1) // bands
+    upper, lower = int(band > 0), int(band + 1 < bands)  # inner edges
+    walk(flow, state, changes, height, width, theta, rate, iterations, ends, first, upper, last, -lower, False)
 
-        def band(i: int) -> None:
-            walk(*common, edges[i], int(i > 0), edges[i + 1], -int(i + 1 < parts), False)  # noqa: B023
 
-        def wedge(i: int) -> None:
-            walk(*common, edges[i + 1], -1, edges[i + 1], 1, True)  # noqa: B023
+@njit(nogil=True, cache=True)
+def iterate_wedge(  # type: ignore[no-untyped-def]
+    flow, state, changes, height, width, theta, rate, iterations, ends, band, bands
+):
+    """Fill what ``iterate_band`` has left open between a band and the next one, once both are done."""
+    edge = height * (band + 1) // bands
+    walk(flow, state, changes, height, width, theta, rate, iterations, ends, edge, -1, edge, 1, True)
 
-        run_tasks(band, parts)
-        run_tasks(wedge, parts - 1)
-    return float(changes[:height].sum(dtype=np.float64)) / (height * width)
+
+@njit(nogil=True, cache=True)
+def mean_change(changes, height, width):  # type: ignore[no-untyped-def]
+    """Return the mean squared change of u, of those of the rows."""
+    total = 0.0
+    for y in range(height):
+        total += np.float64(changes[y])
+    return total / (height * width)

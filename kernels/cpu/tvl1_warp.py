@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic
 
-from ._threads import run_ranges
 from .tvl1_lanes import FLOAT, LANES, Lanes, Memory, counted_from, four_by_four, splat
-from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes
+from .tvl1_planes import PAD_LEFT, PAD_ROWS
 from .tvl1_solver import BOUND, FLOW_PLANES, N1, N2, RHO, STATE_PLANES, U1, U2
 
 _NO_GRADIENT = 1e-6  # squared; below this a pixel says nothing about motion
@@ -118,7 +116,22 @@ def _linearise_lanes(
 
 
 @njit(nogil=True, cache=True)
-def _linearise_rows(image0, image1, flow, state, height, width, threshold, first, last):  # type: ignore[no-untyped-def]
+def linearise(image0, image1, flow, state, height, width, threshold, first, last):  # type: ignore[no-untyped-def]
+    """Write the data term of rows ``first`` to ``last`` (excluded) into ``state``, linearised around ``flow``.
+
+    Parameters
+    ----------
+    image0, image1
+        One plane each, edges repeated.
+    flow, state
+        Planes of u, and those that the data term goes to.
+    height, width
+        Of the level.
+    threshold
+        lambda theta, for intensities of 0 to 255.
+    first, last
+        Rows to do.
+    """
     line = flow.shape[2]
     origin = PAD_ROWS * line + PAD_LEFT
     for y in range(first, last):
@@ -129,29 +142,3 @@ def _linearise_rows(image0, image1, flow, state, height, width, threshold, first
                 image0, image1, flow, state, row * line + at, origin, row * FLOW_PLANES * line + at,
                 row * STATE_PLANES * line + at, line, x, y, width, height, threshold,
             )  # fmt: skip
-
-
-def linearise(
-    image0: Planes, image1: Planes, flow: Planes, state: Planes, size: tuple[int, int], threshold: float
-) -> None:
-    """Write the data term into ``state``, linearised around ``flow``.
-
-    Parameters
-    ----------
-    image0, image1
-        One plane each, edges repeated.
-    flow, state
-        Planes of u, and those that the data term goes to.
-    size
-        ``(H, W)`` of the level.
-    threshold
-        lambda theta, for intensities of 0 to 255.
-    """
-    height, width = size
-
-    run_ranges(
-        lambda first, last: _linearise_rows(
-            image0, image1, flow, state, height, width, np.float32(threshold), first, last
-        ),
-        height,
-    )

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from vidprep.kernels.cpu._threads import num_pieces, num_threads, run_ranges, run_tasks, set_num_threads
+from vidprep.kernels.cpu._threads import num_threads, run_tasks, run_with_helpers, set_num_threads
 
 
 @pytest.fixture(params=[1, 2, 5], autouse=True)
@@ -29,17 +29,43 @@ def test_tasks_run_at_the_same_time(threads: int) -> None:
     run_tasks(lambda _: together.wait(20), threads)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 7, 100])
-@pytest.mark.parametrize("least", [1, 30])
-def test_ranges_make_up_the_whole(threads: int, count: int, least: int) -> None:
-    ranges: list[tuple[int, int]] = []
-    run_ranges(lambda begin, end: ranges.append((begin, end)), count, least)
-    assert [i for begin, end in sorted(ranges) for i in range(begin, end)] == list(range(count))
-    assert len(ranges) == num_pieces(count, least)
-    if threads == 1 or count < 2 * least:
-        assert len(ranges) == 1
-    else:
-        assert min(end - begin for begin, end in ranges) >= least
+@pytest.mark.parametrize("most", [0, 1, 10])
+def test_helpers_come_while_the_work_lasts(threads: int, most: int) -> None:
+    helpers = min(threads - 1, most)
+    together, over = threading.Barrier(1 + helpers), threading.Event()
+    helped: list[int] = []
+
+    def work() -> None:
+        together.wait(20)
+        over.set()
+
+    def help_it() -> None:
+        together.wait(20)
+        over.wait(20)
+        helped.append(1)
+
+    run_with_helpers(work, help_it, most)
+    assert len(helped) == helpers
+
+
+def test_an_error_of_the_work_or_of_a_helper_reaches_the_caller(threads: int) -> None:
+    over = threading.Event()
+
+    def fail() -> None:
+        over.set()
+        raise KeyError("work")
+
+    with pytest.raises(KeyError, match="work"):
+        run_with_helpers(fail, lambda: over.wait(20), 3)
+    if threads > 1:
+        begun = threading.Event()
+
+        def fail_to_help() -> None:
+            begun.set()
+            raise KeyError("help")
+
+        with pytest.raises(KeyError, match="help"):
+            run_with_helpers(lambda: begun.wait(20), fail_to_help, 1)
 
 
 def test_an_error_reaches_the_caller_and_stops_the_rest() -> None:

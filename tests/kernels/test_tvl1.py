@@ -18,18 +18,21 @@ from references import (
     tvl1_pyramid_reference,
 )
 from tolerances import assert_matches_reference
+from tvl1_iterations import iterate
 from vidprep.kernels import tvl1_flow, tvl1_flow_of_clip
+from vidprep.kernels.cpu._team import new_team
 from vidprep.kernels.cpu._threads import set_num_threads
+from vidprep.kernels.cpu.tvl1_levels import make_buffers, make_plan, solve
 from vidprep.kernels.cpu.tvl1_median import median_filter
 from vidprep.kernels.cpu.tvl1_planes import num_floats, pixels, planes_in, repeat_edges
-from vidprep.kernels.cpu.tvl1_pyramid import build_pyramid
-from vidprep.kernels.cpu.tvl1_solver import N1, P11, STATE_PLANES, iterate
+from vidprep.kernels.cpu.tvl1_pyramid import build_pyramid, level_planes
+from vidprep.kernels.cpu.tvl1_solver import MIN_BAND, N1, P11, STATE_PLANES
 from vidprep.kernels.cpu.tvl1_warp import linearise
 from vidprep.kernels.tvl1 import PRESETS, TVL1Parameters, tvl1_parameters
 from vidprep.kernels.tvl1_tables import level_sizes
 
 SHAPES = [(1, 1), (1, 7), (9, 1), (2, 2), (5, 16), (7, 17), (33, 31), (64, 48)]
-BANDED = (90, 200)  # large enough for several bands
+BANDED = (3 * MIN_BAND + 1, 60)  # large enough for several bands
 
 
 @pytest.fixture(params=["cpu", "cuda"], scope="session")
@@ -62,7 +65,7 @@ def planes_of(values: np.ndarray) -> np.ndarray:
     count, height, width = values.shape
     planes = planes_in(np.zeros(num_floats(height, width, count), np.float32), height, width, count)
     pixels(planes, height, width)[:] = values.transpose(1, 0, 2)
-    repeat_edges(planes, height, width)
+    repeat_edges(planes, height, width, 0, height)
     return planes
 
 
@@ -77,10 +80,7 @@ def assert_flow_is(flow: np.ndarray, motion: tuple[float, float], epe: float, ma
 
 @pytest.mark.parametrize("size", [*SHAPES, BANDED])
 @pytest.mark.parametrize("iterations", [1, 4, 21])
-def test_iterations_equal_the_equations(
-    size: tuple[int, int], iterations: int, threads: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("vidprep.kernels.cpu.tvl1_solver._PIXELS_PER_BAND", 1)
+def test_iterations_equal_the_equations(size: tuple[int, int], iterations: int) -> None:
     rng = np.random.default_rng(0)
     lambda_, theta, tau = 0.2, 0.3, 0.25
     gradient = rng.normal(0, 5, (2, *size)).astype(np.float32)
@@ -97,13 +97,12 @@ def test_iterations_equal_the_equations(
             expected_u, expected_p, gradient.astype(np.float64), constant.astype(np.float64), lambda_, theta, tau
         )
     results = []
-    for count in (1, 2, 5):
-        set_num_threads(count)
+    for bands in range(1, 1 + max(1, size[0] // MIN_BAND)):
         flow = planes_of(u)
         data = np.stack([*gradient / safe, constant / safe, lambda_ * theta * length]).astype(np.float32)
         state = np.zeros((size[0] + 4, STATE_PLANES, flow.shape[2]), np.float32)
         pixels(state, *size)[:, N1:] = data.transpose(1, 0, 2)
-        change = iterate(flow, state, np.full(size[0], np.nan, np.float32), size, theta, tau, iterations)
+        change = iterate(flow, state, size, theta, tau / theta, iterations, bands)
         results.append((values_of(flow, size), values_of(state, size)[P11:N1], change))
     assert_matches_reference("tvl1_iteration", results[0][0], expected_u)
     assert_matches_reference("tvl1_iteration", results[0][1], expected_p.reshape(4, *size))
@@ -121,7 +120,9 @@ def test_data_term_equals_the_equations(size: tuple[int, int], reach: float) -> 
     image0, image1 = rng.uniform(0, 255, (2, *size)).astype(np.float32)
     u = (np.round(64 * rng.uniform(-reach, reach, (2, *size))) / 64).astype(np.float32)  # positions exact in float32
     state = np.zeros((size[0] + 4, STATE_PLANES, planes_of(u).shape[2]), np.float32)
-    linearise(planes_of(image0[None]), planes_of(image1[None]), planes_of(u), state, size, 0.06)
+    linearise(
+        planes_of(image0[None]), planes_of(image1[None]), planes_of(u), state, *size, np.float32(0.06), 0, size[0]
+    )
     result = values_of(state, size)
     gradient, constant = tvl1_data_term_reference(image0, image1, u)
     length = np.sqrt((gradient**2).sum(axis=0))
@@ -141,7 +142,8 @@ def test_median_equals_sorting(size: tuple[int, int], median_size: int) -> None:
     for u in (rng.normal(size=(2, *size)), rng.integers(-2, 3, (2, *size))):
         values = u.astype(np.float32)
         out = np.zeros_like(planes_of(values))
-        median_filter(planes_of(values), out, size, median_size)
+        for rows in ((0, size[0] // 3), (size[0] // 3, size[0])):
+            median_filter(planes_of(values), out, *size, median_size, *rows)
         assert_matches_reference("tvl1_median", values_of(out, size), median_reference(values, median_size))
 
 
@@ -150,7 +152,7 @@ def test_median_equals_sorting(size: tuple[int, int], median_size: int) -> None:
 def test_pyramid_equals_dense_matrices(size: tuple[int, int], scale_factor: float, sigma: float) -> None:
     frame = np.random.default_rng(3).uniform(0, 255, size).astype(np.float32)
     sizes = level_sizes(*size, 5, scale_factor)
-    levels = build_pyramid(frame, sizes, scale_factor, sigma)
+    levels = level_planes(build_pyramid(frame, sizes, scale_factor, sigma), sizes)
     expected = tvl1_pyramid_reference(frame, sizes, scale_factor, sigma)
     assert len(levels) == len(expected)
     for level, reference, level_size in zip(levels, expected, sizes, strict=True):
@@ -224,18 +226,20 @@ def test_a_clip_is_its_pairs(run: Run, step: int, monkeypatch: pytest.MonkeyPatc
     pairs = run(tvl1_flow, frames[:-step], frames[step:])
     np.testing.assert_array_equal(run(lambda x: tvl1_flow_of_clip(x, step), frames), pairs)
     monkeypatch.setattr("vidprep.kernels.cpu.tvl1._WINDOW", 1)  # pyramids come and go
+    monkeypatch.setattr("vidprep.kernels.cpu.tvl1._WINDOW_BYTES", 1)
     np.testing.assert_array_equal(run(lambda x: tvl1_flow_of_clip(x, step), frames), pairs)
 
 
 def test_each_pyramid_of_a_clip_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
 
-    def counted(frame: np.ndarray, *args: object) -> list[np.ndarray]:
+    def counted(frame: np.ndarray, *args: object) -> np.ndarray:
         built.append(frame[0, 0])
         return build_pyramid(frame, *args)
 
     monkeypatch.setattr("vidprep.kernels.cpu.tvl1.build_pyramid", counted)
     monkeypatch.setattr("vidprep.kernels.cpu.tvl1._WINDOW", 1)
+    monkeypatch.setattr("vidprep.kernels.cpu.tvl1._WINDOW_BYTES", 1)
     frames = np.zeros((12, 6, 6), np.uint8) + np.arange(12, dtype=np.uint8)[:, None, None]
     tvl1_flow_of_clip(frames, 2)
     assert sorted(built) == list(range(12))
@@ -265,24 +269,18 @@ def test_frames_that_are_not_contiguous(run: Run) -> None:
     np.testing.assert_array_equal(result, expected)
 
 
-def test_ends_when_it_has_converged(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
+def test_ends_when_it_has_converged() -> None:
+    size = (40, 40)
+    images = [build_pyramid(texture(*size, shift), [size], 0.5, 0.5) for shift in ((0, 0), (0.3, 0.1))]
 
-    def counted(*args: object) -> float:
-        calls.append(args[-1])
-        return iterate(*args)
+    def iterations(epsilon: float) -> int:
+        chosen = tvl1_parameters(num_warps=1, inner_iterations=10, max_iterations=95, epsilon=epsilon)
+        out = np.empty((*size, 2), np.float32)
+        return solve(new_team(), 1, make_plan([size], chosen), make_buffers(size), *images, out)
 
-    monkeypatch.setattr("vidprep.kernels.cpu.tvl1.iterate", counted)
-    frames = texture(40, 40)[None], texture(40, 40, (0.3, 0.1))[None]
-    chosen = {"num_scales": 1, "num_warps": 1, "inner_iterations": 10, "max_iterations": 95}
-    tvl1_flow(*frames, epsilon=0.0, **chosen)
-    assert calls == [10] * 9 + [5]
-    calls.clear()
-    tvl1_flow(*frames, epsilon=0.01, **chosen)
-    assert 1 <= len(calls) < 9
-    calls.clear()
-    tvl1_flow(*frames, epsilon=1.0, **chosen)
-    assert calls == [10]
+    assert iterations(0.0) == 95
+    assert iterations(0.01) in range(10, 90, 10)
+    assert iterations(1.0) == 10
 
 
 GOOD = np.zeros((2, 8, 9), np.uint8)

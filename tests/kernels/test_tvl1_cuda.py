@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from executors import Run
+from tvl1_iterations import iterate
 from vidprep.kernels import tvl1_flow, tvl1_flow_of_clip
 from vidprep.kernels.cpu.tvl1_median import median_filter
 from vidprep.kernels.cpu.tvl1_planes import num_floats, pixels, planes_in, repeat_edges
-from vidprep.kernels.cpu.tvl1_pyramid import build_pyramid, upsample_flow
-from vidprep.kernels.cpu.tvl1_solver import FLOW_PLANES, N1, STATE_PLANES, iterate
+from vidprep.kernels.cpu.tvl1_pyramid import build_pyramid, flow_tables, level_planes, upsample_flow
+from vidprep.kernels.cpu.tvl1_solver import FLOW_PLANES, N1, STATE_PLANES
 from vidprep.kernels.cpu.tvl1_warp import linearise
 from vidprep.kernels.cuda import tvl1
 from vidprep.kernels.cuda.loader import load, require_cupy
@@ -36,7 +37,7 @@ def planes_of(vectors: np.ndarray) -> np.ndarray:
     height, width, count = vectors.shape
     planes = planes_in(np.zeros(num_floats(height, width, count), np.float32), height, width, count)
     pixels(planes, height, width)[:] = vectors.transpose(0, 2, 1)
-    repeat_edges(planes, height, width)
+    repeat_edges(planes, height, width, 0, height)
     return planes
 
 
@@ -95,7 +96,7 @@ def test_iterations_equal_the_cpus(run_cuda: Run, size: tuple[int, int], depths:
     for i in range(2):
         u, state = planes_of(flow[i]), planes_in(np.zeros(num_floats(*size, STATE_PLANES), np.float32), *size, 8)
         pixels(state, *size)[:, N1:] = data[i].transpose(0, 2, 1)
-        changes.append(iterate(u, state, np.empty(size[0], np.float32), size, THETA, RATE * THETA, sum(depths)))
+        changes.append(iterate(u, state, size, THETA, RATE, sum(depths)))
         expected[i, ..., :2], expected[i, ..., 2:] = vectors_of(u, size), vectors_of(state[:, :N1], size)
     for factor in (1 + 1e-5, 1 - 1e-5):  # the change of the first pair is at the limit
         limit = changes[0] * math.prod(size) * factor
@@ -123,7 +124,7 @@ def test_medians_equal_the_cpus(run_cuda: Run, size: tuple[int, int], median_siz
     expected = np.full_like(flow, UNTOUCHED)
     for i in (0, 2):
         out = np.zeros_like(planes_of(flow[i]))
-        median_filter(planes_of(flow[i]), out, size, median_size)
+        median_filter(planes_of(flow[i]), out, *size, median_size, 0, size[0])
         expected[i] = vectors_of(out, size)
 
     def medians(flow: Any, out: Any, status: Any) -> Any:
@@ -144,7 +145,7 @@ def test_data_terms_equal_the_cpus(run_cuda: Run, size: tuple[int, int], reach: 
     for i in range(3):
         state = planes_in(np.zeros(num_floats(*size, STATE_PLANES), np.float32), *size, STATE_PLANES)
         image0, image1 = (planes_of(images[j][..., None]) for j in (i + 1, i + 2))
-        linearise(image0, image1, planes_of(flow[i]), state, size, 0.06)
+        linearise(image0, image1, planes_of(flow[i]), state, *size, np.float32(0.06), 0, size[0])
         expected[i] = vectors_of(state[:, N1:], size)
 
     def term(images: Any, flow: Any, status: Any) -> Any:
@@ -187,7 +188,7 @@ def test_pyramids_equal_the_cpus(
 ) -> None:
     frames = np.random.default_rng(5).uniform(0, 255, (5, *size)).astype(dtype)
     sizes = level_sizes(*size, 3, scale_factor)
-    expected = [build_pyramid(frame, sizes, scale_factor, sigma) for frame in frames]
+    expected = [level_planes(build_pyramid(frame, sizes, scale_factor, sigma), sizes) for frame in frames]
     for level, level_size in enumerate(sizes):
         result = run_cuda(
             lambda a, b: tvl1.build_pyramids((a, b), sizes, scale_factor, sigma)[level],  # noqa: B023
@@ -203,7 +204,7 @@ def test_upsampling_equals_the_cpus(run_cuda: Run, size: tuple[int, int], finer:
     expected = []
     for vectors in flow:
         out = planes_in(np.zeros(num_floats(*finer, FLOW_PLANES), np.float32), *finer, FLOW_PLANES)
-        upsample_flow(planes_of(vectors), out, size, finer)
+        upsample_flow(planes_of(vectors), out, *size, *finer, flow_tables((finer, size)), 0, 0, finer[0])
         expected.append(vectors_of(out, finer))
 
     def upsampled(flow0: Any, flow1: Any, status: Any) -> Any:

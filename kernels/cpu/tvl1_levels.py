@@ -1,0 +1,197 @@
+"""TV-L1 flow of one pair of frames on the CPU, from the coarsest level to the finest, in one compiled call.
+
+Threads may share the rows of a pair: see ``vidprep.kernels.cpu._team``. The result is the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from ..tvl1 import TVL1Parameters
+from ._team import await_all, await_piece, offer, put_back, step_of, take
+from .tvl1_median import median_filter
+from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes, num_floats, planes_in
+from .tvl1_pyramid import TapTables, flow_tables, upsample_flow
+from .tvl1_solver import (
+    FLOW_PLANES,
+    MAX_WAVE,
+    MIN_BAND,
+    N1,
+    STATE_PLANES,
+    U1,
+    U2,
+    iterate_band,
+    iterate_wedge,
+    mean_change,
+)
+from .tvl1_warp import linearise
+
+_MIN_PIECE = 1 << 10  # pixels: with fewer, threads wait for each other more than they work
+_UPSAMPLE, _LINEARISE, _ITERATE, _ITERATE_BETWEEN, _FILTER, _INTERLEAVE = range(6)
+
+
+class Plan(NamedTuple):
+    """What all pairs of frames have in common; ``make_plan`` makes it."""
+
+    sizes: NDArray[np.int64]  # (levels, 2): height and width, the finest first
+    tables: TapTables
+    num_warps: int
+    max_iterations: int
+    inner_iterations: int
+    median_size: int
+    theta: np.float32
+    rate: np.float32  # tau / theta
+    threshold: np.float32  # lambda theta
+    limit: float  # of the mean squared change
+
+
+class Buffers(NamedTuple):
+    """Memory to solve one pair in, used by all levels; ``make_buffers`` makes it."""
+
+    flows: Planes  # (2, floats): by upsampling and filtering, the flow goes back and forth between both
+    state: Planes
+    changes: Planes
+
+
+def make_plan(sizes: Sequence[tuple[int, int]], parameters: TVL1Parameters) -> Plan:
+    """Return how pairs of pyramids with levels of these sizes are solved."""
+    return Plan(
+        sizes=np.array(sizes, np.int64),
+        tables=flow_tables(tuple(sizes)),
+        num_warps=int(parameters.num_warps),
+        max_iterations=int(parameters.max_iterations),
+        inner_iterations=int(parameters.inner_iterations),
+        median_size=int(parameters.median_size),
+        theta=np.float32(parameters.theta),
+        rate=np.float32(parameters.tau / parameters.theta),
+        threshold=np.float32(parameters.lambda_ * parameters.theta),
+        limit=float(parameters.epsilon**2),
+    )
+
+
+def make_buffers(size: tuple[int, int]) -> Buffers:
+    """Return memory for pairs whose finest level has this size."""
+    return Buffers(
+        flows=np.zeros((2, num_floats(*size, FLOW_PLANES)), np.float32),
+        state=np.zeros(num_floats(*size, STATE_PLANES), np.float32),
+        changes=np.zeros(size[0], np.float32),
+    )
+
+
+@njit(nogil=True, cache=True)
+def solve(team, threads, plan, buffers, pyramid0, pyramid1, out):  # type: ignore[no-untyped-def]
+    """Write the flow between two pyramids to ``out``, ``(H, W, 2)``, and return how many iterations it took.
+
+    With more than one thread, others may call ``help_solving`` with the same.
+    """
+    work = plan, buffers, pyramid0, pyramid1, out
+    buffers.flows[0] = 0
+    place = done = 0  # in which of the buffers the flow is, and iterations
+    finest_to_coarsest = len(plan.sizes)
+    for level in range(finest_to_coarsest - 1, -1, -1):
+        height, width = plan.sizes[level]
+        pieces = 1 if threads == 1 else max(1, min(2 * threads, height // MIN_BAND, height * width // _MIN_PIECE))
+        if level + 1 < finest_to_coarsest:
+            _share(team, (_UPSAMPLE, level, place, 0, 0), pieces, pieces, work)
+            place = 1 - place
+        for warp in range(plan.num_warps):
+            _share(team, (_LINEARISE, level, place, warp, 0), pieces, pieces, work)
+            left = plan.max_iterations
+            while left:
+                count = min(left, plan.inner_iterations)
+                left -= count
+                done += count
+                while count:
+                    wave = min(count, MAX_WAVE)
+                    count -= wave
+                    _share(team, (_ITERATE, level, place, wave, int(count == 0)), pieces, pieces, work)
+                    _share(team, (_ITERATE_BETWEEN, level, place, wave, int(count == 0)), pieces - 1, pieces, work)
+                change = mean_change(buffers.changes, height, width)
+                if plan.median_size > 1:
+                    _share(team, (_FILTER, level, place, 0, 0), pieces, pieces, work)
+                    place = 1 - place
+                if change <= plan.limit:
+                    break
+    _share(team, (_INTERLEAVE, 0, place, 0, 0), pieces, pieces, work)
+    return done
+
+
+@njit(nogil=True, cache=True)
+def help_solving(team, plan, buffers, pyramid0, pyramid1, out):  # type: ignore[no-untyped-def]
+    """Take part in ``solve`` until the team is closed."""
+    work = plan, buffers, pyramid0, pyramid1, out
+    while True:
+        piece = await_piece(team)
+        if piece < 0:
+            return
+        kind, level, place, first, second, pieces = step_of(team)[:6]
+        _piece((kind, level, place, first, second), piece, pieces, work)
+        put_back(team)
+
+
+@njit(nogil=True, cache=True)
+def _share(team, step, count, pieces, work):  # type: ignore[no-untyped-def]
+    """Do ``count`` pieces of a step, each for one of ``pieces`` parts of the rows, with whoever helps."""
+    if count < 2:
+        for piece in range(count):
+            _piece(step, piece, pieces, work)
+        return
+    offer(team, (*step, pieces), count)
+    piece = take(team)
+    while piece < count:
+        _piece(step, piece, pieces, work)
+        put_back(team)
+        piece = take(team)
+    await_all(team, count)
+
+
+@njit(nogil=True, cache=True)
+def _piece(step, piece, pieces, work):  # type: ignore[no-untyped-def]
+    """Do a part of the rows of one step: ``step`` is its kind, the level, where the flow is, and two numbers more."""
+    kind, level, place, number, ends = step
+    plan, buffers, pyramid0, pyramid1, out = work
+    height, width = plan.sizes[level]
+    first, last = height * piece // pieces, height * (piece + 1) // pieces
+    flow = planes_in(buffers.flows[place], height, width, FLOW_PLANES)
+    other = planes_in(buffers.flows[1 - place], height, width, FLOW_PLANES)
+    state = planes_in(buffers.state, height, width, STATE_PLANES)
+    if kind == _UPSAMPLE:
+        coarse_height, coarse_width = plan.sizes[level + 1]
+        coarse = planes_in(buffers.flows[place], coarse_height, coarse_width, FLOW_PLANES)
+        upsample_flow(coarse, other, coarse_height, coarse_width, height, width, plan.tables, 2 * level, first, last)
+    elif kind == _LINEARISE:
+        if number == 0:  # of the level's warps
+            top, bottom = (0 if piece == 0 else PAD_ROWS + first), (PAD_ROWS if piece + 1 == pieces else 0)
+            state[top : PAD_ROWS + last + bottom, :N1] = 0
+        at = 0
+        for finer in range(level):
+            at += num_floats(plan.sizes[finer, 0], plan.sizes[finer, 1], 1)
+        image0, image1 = planes_in(pyramid0[at:], height, width, 1), planes_in(pyramid1[at:], height, width, 1)
+        linearise(image0, image1, flow, state, height, width, plan.threshold, first, last)
+    elif kind == _ITERATE:
+        iterate_band(
+            flow, state, buffers.changes, height, width, plan.theta, plan.rate, number, ends != 0, piece, pieces
+        )
+    elif kind == _ITERATE_BETWEEN:
+        iterate_wedge(
+            flow, state, buffers.changes, height, width, plan.theta, plan.rate, number, ends != 0, piece, pieces
+        )
+    elif kind == _FILTER:
+        median_filter(flow, other, height, width, plan.median_size, first, last)
+    elif kind == _INTERLEAVE:
+        _interleave(flow, out, first, last)
+
+
+@njit(nogil=True, cache=True)
+def _interleave(flow, out, first, last):  # type: ignore[no-untyped-def]
+    for y in range(first, last):
+        line = out[y]
+        u1, u2 = flow[y + PAD_ROWS, U1, PAD_LEFT:], flow[y + PAD_ROWS, U2, PAD_LEFT:]
+        for x in range(out.shape[1]):
+            line[x, 0] = u1[x]
+            line[x, 1] = u2[x]
