@@ -63,11 +63,13 @@ def main() -> None:
     rounds = options.rounds or (1 if options.quick else 7)
     num_clips = options.clips or (64 if options.quick else 2048)
     footage = find_footage(options.videos)[: 1 if options.quick else None]
+    chosen = [item for item in CONTENDERS if not options.only or any(word in item.name for word in options.only)]
+    present = [item for item in chosen if not item.missing]
+    if not present:
+        parser.error("nobody is left: --only takes words of the table's first column, and peers must be installed")
     options.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         num_bytes = 1e6 * (options.megabytes or (1 if options.quick else 2000))
-        chosen = [item for item in CONTENDERS if not options.only or any(word in item.name for word in options.only)]
-        present = [item for item in chosen if not item.missing]
         stores = {name for item in present for name in item.stores or ()}
         task = make_stores(Path(folder).resolve(), footage, stores, num_clips=num_clips, num_bytes=num_bytes)
         runs = race(present, task, rounds=rounds, cold=options.cold)

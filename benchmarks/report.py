@@ -19,7 +19,7 @@ SCRATCH = ROOT / "build" / "benchmarks"
 _PACKAGES = (
     "vidprep", "numpy", "numba", "av", "h5py", "hdf5plugin", "opencv-python-headless",
     "opencv-contrib-python-headless", "scikit-image", "torch", "cupy-cuda12x", "cupy-cuda13x", "cucim-cu13", "decord",
-    "imageio-ffmpeg",
+    "imageio-ffmpeg", "wids", "litdata",
 )  # fmt: skip
 
 

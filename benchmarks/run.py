@@ -18,10 +18,12 @@ OWN_QUICK = {"kill_test": ["--kills", "3", "--videos", "4"], "mutation_test": ["
 NAMES = (
     "extraction",
     "motion_extraction",
+    "loader",
     "memory",
     "verify",
     "kernels",
     "flow_accuracy",
+    "temperature",
     "compression",
     "chunking",
     "kill_test",

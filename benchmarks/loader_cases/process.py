@@ -76,7 +76,7 @@ def running(contender: Contender, task: Task) -> Iterator[Runner]:
 
 def _serve(pipe: Connection, contender: Contender, task: Task) -> None:
     epoch = contender.open(task)
-    _check(contender, task, epoch())
+    check(contender, task, epoch())
     pipe.send("ready")
     while True:
         try:
@@ -93,7 +93,7 @@ def _serve(pipe: Connection, contender: Contender, task: Task) -> None:
         pipe.send(run)
 
 
-def _check(contender: Contender, task: Task, batches: Iterator[Any]) -> None:
+def check(contender: Contender, task: Task, batches: Iterator[Any]) -> None:
     """Hold the clips against those of the task; this also warms up everything.
 
     Raises
