@@ -2,8 +2,7 @@
 
 End-point error and angular error for both presets of ``tvl1_flow``, for ``displacement`` on ``zncc_features``, and
 for OpenCV's ``DualTVL1`` (opencv-contrib-python) and scikit-image's ``optical_flow_tvl1`` with their defaults, where
-they are installed. All get the same gray frames and the same cores. A table of its own shows what the temperature of
-displacement does, from which its default was chosen.
+they are installed. All get the same gray frames and the same cores.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,25 +30,6 @@ Estimate = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
 OURS = ("tvl1_flow fast", "tvl1_flow accurate")
 RADII = (4, 7, 15)
 TEMPERATURES = sorted({0.01, DEFAULT_TEMPERATURE, 0.05})
-SWEEP = sorted({0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, DEFAULT_TEMPERATURE})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matching:
-    """How displacement is used: on frames of one ``scale``-th of their size, on patches, within a radius."""
-
-    scale: int
-    patch: int
-    radius: int
-
-
-# A quarter of the size is what extraction works on: there, most of the motion stays within small windows.
-MATCHINGS = tuple(
-    Matching(scale=scale, patch=patch, radius=radius)
-    for scale, patches, radii in ((4, (5, 7, 9), (2, 4, 7)), (1, (DEFAULT_PATCH,), RADII))
-    for patch in patches
-    for radius in radii
-)
 
 
 def our_estimates() -> Iterator[tuple[str, Estimate]]:
@@ -105,49 +84,9 @@ def main() -> None:
         ]
         body += [f"## {title}\n", table(["", *names], rows), ""]
     body += [f"Displacement compares patches of {DEFAULT_PATCH}x{DEFAULT_PATCH} pixels at every pixel.\n"]
-    body += _sweep(sequences, MATCHINGS[:1] if options.quick else MATCHINGS)
     largest = max(sequences, key=lambda s: s.frame0.size)
     body += _timing(flows, largest, options.rounds or (1 if options.quick else 5))
     publish("flow_accuracy", "Motion estimates beside the truth and beside peers", "\n".join(body), write=options.write)
-
-
-def _sweep(sequences: list[Sequence], matchings: tuple[Matching, ...]) -> list[str]:
-    """Show the end-point error by temperature, a mean over sequences."""
-    rows = []
-    for matching in matchings:
-        reduced = [s.reduced(matching.scale) for s in sequences]
-        features = [_patches(s, matching.patch) for s in reduced]
-        choices: list[dict[str, Any]] = [{"temperature": temperature} for temperature in SWEEP]
-        errors = [
-            statistics.mean(
-                s.end_point_error(displacement(*pair, matching.radius, **choice)[0])
-                for s, pair in zip(reduced, features, strict=True)
-            )
-            for choice in [*choices, {"assignment": "wta"}]
-        ]
-        default, least = errors[SWEEP.index(DEFAULT_TEMPERATURE)], min(errors[:-1])
-        size = f"1/{matching.scale} size" if matching.scale > 1 else "full size"
-        rows.append(
-            [
-                f"{size}, patch {matching.patch}, radius {matching.radius}",
-                *(f"{error:.3f}" for error in errors),
-                f"{default / least - 1:.1%}",
-            ]
-        )
-    still = ", ".join(
-        f"{statistics.mean(s.end_point_error(np.zeros_like(s.flow)) for s in reduced):.2f} at {name}"
-        for name, reduced in (
-            ("1/4 size", [s.reduced(4) for s in sequences]),
-            ("full size", sequences),
-        )
-    )
-    return [
-        "## Temperature of displacement\n",
-        f"End-point error in pixels of the size that is matched, mean over sequences; if nothing moved it would be "
-        f"{still}. The last column: what the default, {DEFAULT_TEMPERATURE}, costs beside the best temperature.\n",
-        table(["", *map(str, SWEEP), "wta", "default"], rows),
-        "",
-    ]
 
 
 def _timing(flows: list[tuple[str, Estimate]], sequence: Sequence, rounds: int) -> list[str]:
@@ -204,11 +143,6 @@ def _displacement(frame0: NDArray[np.uint8], frame1: NDArray[np.uint8], **option
     features = zncc_features(np.stack([frame0, frame1])[..., None])
     found: NDArray[np.float32] = displacement(features[:1], features[1:], **options)[0]
     return found
-
-
-def _patches(sequence: Sequence, patch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    features: NDArray[np.float32] = zncc_features(np.stack([sequence.frame0, sequence.frame1])[..., None], patch)
-    return features[:1], features[1:]
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ class Sequence:
         Of the folder.
     frame0, frame1
         ``(H, W)`` uint8 gray.
+    colours0, colours1
+        The same as ``(H, W, 3)`` uint8 RGB.
     flow
         ``(H, W, 2)`` float32, from the first to the second.
     known
@@ -37,6 +39,8 @@ class Sequence:
     name: str
     frame0: NDArray[np.uint8]
     frame1: NDArray[np.uint8]
+    colours0: NDArray[np.uint8]
+    colours1: NDArray[np.uint8]
     flow: NDArray[np.float32]
     known: NDArray[np.bool_]
 
@@ -58,9 +62,17 @@ class Sequence:
             squares = array[:height, :width].reshape(height // factor, factor, width // factor, factor, -1)
             return squares.mean(axis=(1, 3), dtype=np.float64)
 
-        frame0, frame1 = (np.round(means(frame))[..., 0].astype(np.uint8) for frame in (self.frame0, self.frame1))
-        flow = (means(self.flow) / factor).astype(np.float32)
-        return Sequence(name=self.name, frame0=frame0, frame1=frame1, flow=flow, known=means(self.known)[..., 0] == 1)
+        frames = (self.frame0, self.frame1, self.colours0, self.colours1)
+        frame0, frame1, colours0, colours1 = (np.round(means(frame)).astype(np.uint8) for frame in frames)
+        return Sequence(
+            name=self.name,
+            frame0=frame0[..., 0],
+            frame1=frame1[..., 0],
+            colours0=colours0,
+            colours1=colours1,
+            flow=(means(self.flow) / factor).astype(np.float32),
+            known=means(self.known)[..., 0] == 1,
+        )
 
 
 def read_sequences(folder: Path) -> Iterator[Sequence]:
@@ -75,17 +87,29 @@ def read_sequences(folder: Path) -> Iterator[Sequence]:
     if not names:
         raise SystemExit(f"there is no sequence in {folder}: give a folder with NAME/{{{', '.join(_FILES)}}}")
     for name in names:
-        frame0, frame1 = (read_gray(folder / name / file) for file in _FILES[:2])
+        colours0, colours1 = (read_colours(folder / name / file) for file in _FILES[:2])
         flow = read_flo(folder / name / _FILES[2])
         known = (np.abs(flow) < _UNKNOWN).all(axis=-1)
-        yield Sequence(name=name, frame0=frame0, frame1=frame1, flow=np.where(known[..., None], flow, 0), known=known)
+        yield Sequence(
+            name=name,
+            frame0=gray(colours0),
+            frame1=gray(colours1),
+            colours0=colours0,
+            colours1=colours1,
+            flow=np.where(known[..., None], flow, 0),
+            known=known,
+        )
 
 
-def read_gray(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as gray, ``(H, W)``: 0.299 R + 0.587 G + 0.114 B, rounded."""
+def read_colours(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as RGB, ``(H, W, 3)``."""
     with av.open(str(path)) as container:
-        rgb = next(container.decode(video=0)).to_ndarray(format="rgb24")
-    return np.round(rgb @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+
+
+def gray(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return ``(H, W)``: 0.299 R + 0.587 G + 0.114 B, rounded."""
+    return np.round(colours @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
 
 
 def read_flo(path: Path) -> NDArray[np.float32]:

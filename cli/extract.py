@@ -84,7 +84,8 @@ _SHOWN_FAILURES = 5
     "--temperature",
     type=float,
     metavar="T",
-    help=f"Of soft assignment, at least {MIN_TEMPERATURE:g}.  [default: {DEFAULT_TEMPERATURE:g}]",
+    help=f"Of soft assignment, at least {MIN_TEMPERATURE:g}; chosen for zncc, and conv1 features may want less.  "
+    f"[default: {DEFAULT_TEMPERATURE:g}]",
 )
 @click.option(
     "--warp-by",

@@ -44,7 +44,8 @@ def displacement(
         Of the window, in pixels: an integer, or ``(ry, rx)``; 0..15.
     temperature
         How far below the best a similarity still counts, at least 1e-6. Towards 0 soft assignment becomes
-        winner-take-all. The default suits ``zncc_features``; flatter similarities want a higher one.
+        winner-take-all. The default suits ``zncc_features``; flatter similarities, such as those of a network's first
+        layer, want a lower one, or winner-take-all.
     assignment
         ``"soft"``: the expectation above. ``"wta"``: winner-take-all, the displacement of the highest similarity;
         among equals the shortest, then the smallest dy, then the smallest dx. ``temperature`` has no effect on it.
