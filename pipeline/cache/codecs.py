@@ -160,6 +160,20 @@ class Zstd(_PlaneCodec):
         self._chunks.join_blocks(planes, self._itemsize, self._block_bytes, dst)
 
 
+def decoder_addresses(*, zstd: bool) -> tuple[int, int, int]:
+    """Of ``LZ4_decompress_safe``, ``ZSTD_decompressDCtx`` and ``ZSTD_XXH64``; the latter two are 0 without ``zstd``."""
+    if not zstd:
+        return _lz4_decompress(), 0, 0
+    library = _zstd()
+    return _lz4_decompress(), _address(library.decompress), _address(library.xxh64)
+
+
+def zstd_context() -> int:
+    """The calling thread's context of ``ZSTD_decompressDCtx``: it holds memory to work with."""
+    address: int = _zstd().contexts().decompression
+    return address
+
+
 def _block_items(frame_items: int) -> int:
     """Elements that are split into planes together: a frame, unless its planes would end within a byte."""
     assert frame_items > 0
@@ -175,6 +189,7 @@ class _ZstdLibrary:
             "h5zstd", "ZSTD_compressCCtx", size, pointer, pointer, size, pointer, size, ctypes.c_int
         )
         self.decompress = function("h5zstd", "ZSTD_decompressDCtx", size, pointer, pointer, size, pointer, size)
+        self.xxh64 = function("h5zstd", "ZSTD_XXH64", ctypes.c_uint64, pointer, size, ctypes.c_uint64)
         self._thread = threading.local()
 
     def contexts(self) -> _ZstdContexts:
@@ -204,6 +219,10 @@ class _ZstdContexts:
 def _lz4_decompress() -> int:
     pointer, size = ctypes.c_void_p, ctypes.c_int
     symbol = function("h5lz4", "LZ4_decompress_safe", size, pointer, pointer, size, size)
+    return _address(symbol)
+
+
+def _address(symbol: Any) -> int:
     return ctypes.cast(symbol, ctypes.c_void_p).value or 0
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import CacheError, UsageError
+from .codecs import CODECS
 from .entries import Failure
 from .format import INDEX_NAME
 from .sealed import table_metadata
@@ -182,7 +183,7 @@ class IndexTable:
     def dataset(self, row: int) -> DatasetRow:
         """The dataset of one row."""
         numbers = self.numbers
-        chunks = self._chunks
+        chunks = self.chunks
         first, last = chunks.starts[row], chunks.starts[row + 1]
         scale, offset = float(numbers["scale_factor"][row]), float(numbers["add_offset"][row])
         return DatasetRow(
@@ -215,7 +216,7 @@ class IndexTable:
 
     def chunk_checksums(self, row: int) -> NDArray[np.uint64]:
         """XXH64 of each chunk of a row."""
-        return self._chunk_checksums[self._chunks.starts[row] : self._chunks.starts[row + 1]]
+        return self.all_checksums[self.chunks.starts[row] : self.chunks.starts[row + 1]]
 
     @cached_property
     def numbers(self) -> dict[str, NDArray[Any]]:
@@ -232,6 +233,18 @@ class IndexTable:
         return self._coded("dtype")[1]
 
     @cached_property
+    def codec_numbers(self) -> NDArray[np.int64]:
+        """Place in ``CODECS`` of each row's codec."""
+        unknown = [name for name in self._codecs if name not in CODECS]
+        if unknown:
+            raise CacheError(
+                f"{self._path} names the codec {unknown[0]!r}, and this version reads {', '.join(CODECS)}, "
+                "so install a newer vidprep"
+            )
+        numbers: NDArray[np.int64] = np.array([CODECS.index(name) for name in self._codecs])[self._codec_codes]
+        return numbers
+
+    @cached_property
     def _codecs(self) -> list[str]:
         return self._coded("codec")[0]
 
@@ -240,17 +253,19 @@ class IndexTable:
         return self._coded("codec")[1]
 
     @cached_property
-    def _chunks(self) -> _Chunks:
+    def chunks(self) -> Chunks:
+        """The chunks of all rows."""
         table = self._read(["chunk_offsets", "chunk_sizes"])
         lengths = pc.list_value_length(table.column("chunk_sizes")).to_numpy()
-        return _Chunks(
+        return Chunks(
             starts=np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))),
             offsets=_flat(table.column("chunk_offsets")),
             sizes=_flat(table.column("chunk_sizes")),
         )
 
     @cached_property
-    def _chunk_checksums(self) -> NDArray[np.uint64]:
+    def all_checksums(self) -> NDArray[np.uint64]:
+        """XXH64 of the chunks of all rows."""
         return _flat(self._read(["chunk_checksums"]).column("chunk_checksums"))
 
     def _read(self, columns: list[str]) -> pa.Table:
@@ -291,7 +306,7 @@ class IndexTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Chunks:
+class Chunks:
     """Chunks of all rows, flat: row ``i`` has those from ``starts[i]`` to ``starts[i + 1]``."""
 
     starts: NDArray[np.int64]

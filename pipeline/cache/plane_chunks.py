@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from .bit_planes import join_planes, split_planes
+from .native_calls import call_lz4
 from .runs import MARGIN, encode_runs
 
 HEADER_BYTES = 12  # bytes of the chunk (8) and of a block (4), both big-endian
 BLOCK_HEADER_BYTES = 4  # bytes that follow, as many as the block itself if it is stored as it is
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _call(typing_context: Any, function: Any, source: Any, target: Any, size: Any, capacity: Any) -> Any:
-    """Call the C function at address ``function``: ``int f(const char *, char *, int, int)``."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(number, [pointer, pointer, number, number]).as_pointer()
-        result = builder.call(
-            builder.inttoptr(args[0], kind),
-            [
-                builder.inttoptr(args[1], pointer),
-                builder.inttoptr(args[2], pointer),
-                builder.trunc(args[3], number),
-                builder.trunc(args[4], number),
-            ],
-        )
-        return builder.sext(result, args[0].type)
-
-    return types.intp(types.intp, types.intp, types.intp, types.intp, types.intp), generate
 
 
 @njit(nogil=True, cache=True)
@@ -95,7 +71,7 @@ def decode_chunk(src, itemsize, block_bytes, decompress, dst):  # type: ignore[n
             return False
         data = src.ctypes.data + body
         if used != size:
-            if _call(decompress, data, planes.ctypes.data, used, size) != size:
+            if call_lz4(decompress, data, planes.ctypes.data, used, size) != size:
                 return False
             data = planes.ctypes.data
         join_planes(data, size, itemsize, dst.ctypes.data + start)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CacheError, UsageError
-from .checksum import xxh64
-from .clip_damage import ClipDamage, DamagedClipsError
-from .clip_request import Crop, check_request, integers
-from .codecs import Buffer, make_codec
+from ..errors import UsageError
+from .batch_reader import BatchReader
+from .clip_damage import DamagedClipsError
+from .clip_request import Crop, check_request, integers, writable
 from .entries import Failure
-from .format import CacheHeader, shard_path
-from .index_table import DatasetRow, FrameFormat, IndexTable
+from .format import CacheHeader
+from .index_table import FrameFormat, IndexTable
 from .open_shards import OpenShards
-from .shard_bytes import read_exactly
 from .video_info import VideoInfo, Videos
-
-_GAP_BYTES = 1 << 16  # reading this much for nothing costs less than another read
 
 
 class Cache:
@@ -46,7 +40,7 @@ class Cache:
         self.header = CacheHeader.read(self.path)
         self._index = IndexTable(self.path, self.header.config_hash)
         self._shards = OpenShards(self.path)
-        self._scratch = _Scratch()
+        self._reader = BatchReader(self._index, self._shards)
         self.videos: Mapping[str, VideoInfo] = Videos(self._index)
 
     def __len__(self) -> int:
@@ -110,31 +104,29 @@ class Cache:
         CacheError
             The shard is missing or damaged.
         """
-        row = self._find(video_id, modality)
-        stop = row.num_frames if stop is None else stop
-        if not 0 <= start <= stop <= row.num_frames:
+        position = self._index.position(video_id)
+        row = int(self._index.dataset_rows(modality)[position])
+        if row < 0:
+            raise UsageError(self._index.lacks(position, modality))
+        dataset = self._index.dataset(row)
+        stop = dataset.num_frames if stop is None else stop
+        if not 0 <= start <= stop <= dataset.num_frames:
             raise UsageError(
-                f"frames {start}:{stop} of {video_id!r} do not exist: its {modality} has the frames 0:{row.num_frames}"
+                f"frames {start}:{stop} of {video_id!r} do not exist: its {modality} has the frames "
+                f"0:{dataset.num_frames}"
             )
-        shape = (stop - start, *row.frame_shape)
-        dtype = np.dtype(np.float32) if decode else row.dtype
-        if out is None:
-            out = np.empty(shape, dtype)
-        elif out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
-            raise UsageError(f"out must be a C-contiguous {shape} {dtype} array, got {out.shape} {out.dtype}")
-        stored = np.empty(shape, row.dtype) if decode else out
-        try:
-            self._read_chunks(row, start, stop, stored, verify)
-        except _DamagedChunk as damage:
-            raise CacheError(
-                f"{shard_path(self.path, row.shard)} is damaged: chunk {damage.chunk} of {modality} of {video_id!r} "
-                f"cannot be read ({damage.reason}), so run `vidprep verify {self.path} --repair`"
-            ) from None
+        shape = (stop - start, *dataset.frame_shape)
+        dtype = np.dtype(np.float32) if decode else dataset.dtype
+        result = np.empty(shape, dtype) if out is None else writable(out, shape, dtype)
+        stored = np.empty(shape, dataset.dtype) if decode else result
+        if start < stop:
+            frames = np.arange(start, stop)
+            self._fill(modality, np.array([position]), frames[None], None, stored[None], verify=verify)
         if decode:
-            np.multiply(stored, np.float32(1 if row.scale_factor is None else row.scale_factor), out=out)
-            if row.add_offset:
-                out += np.float32(row.add_offset)
-        return out
+            np.multiply(stored, np.float32(1 if dataset.scale_factor is None else dataset.scale_factor), out=result)
+            if dataset.add_offset:
+                result += np.float32(dataset.add_offset)
+        return result if out is None else out
 
     def positions(self, video_ids: Iterable[str]) -> NDArray[np.int64]:
         """Places of videos in the order of ``videos``, ``(N,)``.
@@ -201,25 +193,25 @@ class Cache:
         num_threads: int | None = None,
     ) -> NDArray[Any]:
         """Frames ``frames[i]``, in any order, of the video at ``positions[i]``: ``(N, L, h, w, C)``."""
+        filled = self._fill(modality, positions, frames, crop, out, verify=verify, num_threads=num_threads)
+        return filled if out is None else out
+
+    def _fill(
+        self,
+        modality: str,
+        positions: Any,
+        frames: Any,
+        crop: Crop,
+        out: Any,
+        *,
+        verify: bool,
+        num_threads: int | None = None,
+    ) -> NDArray[Any]:
         request = check_request(self._index, modality, positions, frames, crop, out)
-        height, width = request.out.shape[2:4]
-        damage = []
-        for clip, (row, (top, left)) in enumerate(zip(request.rows.tolist(), request.corners.tolist(), strict=True)):
-            dataset = self._index.dataset(row)
-            frame = np.empty((1, *dataset.frame_shape), dataset.dtype)
-            for place, number in enumerate(request.frames[clip].tolist()):
-                try:
-                    self._read_chunks(dataset, number, number + 1, frame, verify)
-                except _DamagedChunk as chunk:
-                    video = self._index.id(int(request.positions[clip]))
-                    damage.append(
-                        ClipDamage(clip=clip, video=video, shard=dataset.shard, chunk=chunk.chunk, reason=chunk.reason)
-                    )
-                    break
-                request.out[clip, place] = frame[0, top : top + height, left : left + width]
+        damage = self._reader.read(request, verify=verify, num_threads=num_threads)
         if damage:
-            raise DamagedClipsError(self.path, modality, tuple(damage), len(request.rows))
-        return request.out if out is None else out
+            raise DamagedClipsError(self.path, modality, damage, len(request.rows))
+        return request.out
 
     def read_batches(
         self,
@@ -235,83 +227,3 @@ class Cache:
         """``read_batch`` of one batch after the other, read ahead."""
         for clips in batches:
             yield self.read_batch(modality, clips, length, crop, stride=stride, verify=verify)
-
-    def _find(self, video_id: str, modality: str) -> DatasetRow:
-        rows = self._index.rows(video_id)
-        for row in rows:
-            if self._index.modality(row) == modality:
-                return self._index.dataset(row)
-        there = ", ".join(self._index.modality(row) for row in rows)
-        raise UsageError(f"{video_id!r} has no modality {modality!r}: this cache holds {there}")
-
-    def _read_chunks(self, row: DatasetRow, start: int, stop: int, out: NDArray[Any], verify: bool) -> None:
-        """Fill ``out`` with the stored frames."""
-        if start == stop:
-            return
-        first, last = start // row.chunk_frames, (stop - 1) // row.chunk_frames
-        frame_items = math.prod(row.frame_shape)
-        codec = make_codec(row.codec, row.dtype.itemsize, frame_items)
-        chunk_bytes = row.chunk_frames * frame_items * row.dtype.itemsize
-        checksums = self._index.chunk_checksums(row.row) if verify else None
-        for chunk, data in self._compressed(row, first, last, codec.bound(chunk_bytes)):
-            if checksums is not None and xxh64(data) != checksums[chunk]:
-                raise _DamagedChunk(chunk, "its checksum does not match")
-            chunk_start = chunk * row.chunk_frames
-            lower, upper = max(start, chunk_start), min(stop, chunk_start + row.chunk_frames)
-            target = out[lower - start : upper - start]
-            try:
-                if upper - lower == row.chunk_frames:
-                    codec.decode(data, target.reshape(-1).view(np.uint8))
-                else:
-                    whole = self._scratch.decoded(chunk_bytes)
-                    codec.decode(data, whole)
-                    frames = whole.view(row.dtype).reshape(row.chunk_frames, *row.frame_shape)
-                    target[:] = frames[lower - chunk_start : upper - chunk_start]
-            except CacheError as error:
-                raise _DamagedChunk(chunk, str(error)) from None
-
-    def _compressed(self, row: DatasetRow, first: int, last: int, bound: int) -> Iterator[tuple[int, Buffer]]:
-        """Compressed chunks ``first`` to ``last`` (included); each is valid until the next one."""
-        offsets = row.chunk_offsets[first : last + 1].tolist()
-        sizes = row.chunk_sizes[first : last + 1].tolist()
-        if len(sizes) != last - first + 1 or max(sizes) > bound:
-            raise _DamagedChunk(first, "the index has an impossible size for it")
-        shard = self._shards.get(row.shard)
-        span = offsets[-1] + sizes[-1] - offsets[0]
-        if offsets == sorted(offsets) and span <= sum(sizes) + _GAP_BYTES:
-            data = self._scratch.compressed(span)
-            if read_exactly(shard.fd, data, offsets[0]):
-                for index, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
-                    begin = offset - offsets[0]
-                    yield first + index, data[begin : begin + size]
-                return
-        # The writer lays chunks side by side; reading them one by one tells which one is cut off.
-        for index, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
-            data = self._scratch.compressed(size)
-            if not read_exactly(shard.fd, data, offset):
-                raise _DamagedChunk(first + index, "its bytes are not there")
-            yield first + index, data
-
-
-class _DamagedChunk(Exception):
-    def __init__(self, chunk: int, reason: str) -> None:
-        super().__init__(reason)
-        self.chunk = chunk
-        self.reason = reason
-
-
-class _Scratch(threading.local):
-    """Buffers that a thread uses again for each read; memory fresh from the system costs as much as decompressing."""
-
-    def __init__(self) -> None:
-        self._compressed = self._decoded = np.empty(0, np.uint8)
-
-    def compressed(self, size: int) -> Buffer:
-        if self._compressed.size < size:
-            self._compressed = np.empty(size, np.uint8)
-        return self._compressed[:size]
-
-    def decoded(self, size: int) -> Buffer:
-        if self._decoded.size < size:
-            self._decoded = np.empty(size, np.uint8)
-        return self._decoded[:size]

@@ -120,7 +120,7 @@ def test_what_is_no_text_is_no_video(make_cache: Make) -> None:
 
 
 def test_an_unknown_modality_names_those_that_exist(make_cache: Make) -> None:
-    with pytest.raises(UsageError, match="has no modality 'rgb': this cache holds residual, flow"):
+    with pytest.raises(UsageError, match="has no modality 'rgb': it holds residual, flow"):
         Cache(make_cache().path).read("v_3.avi", "rgb")
 
 
