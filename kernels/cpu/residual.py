@@ -8,6 +8,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ._residual_simd import subtract, subtract_absolutely
+
+_CACHE = 32 << 20  # bytes; of more, results are gone from any cache before somebody reads them
+
 
 def residual_cpu(frames: NDArray[Any], step: int, signed: bool, out: NDArray[Any] | None) -> NDArray[Any]:
     """See ``vidprep.kernels.residual``; arguments are already checked."""
@@ -20,7 +24,7 @@ def residual_cpu(frames: NDArray[Any], step: int, signed: bool, out: NDArray[Any
         kernel = _signed_bytes if signed else _absolute_bytes
     else:
         kernel = _signed_floats if signed else _absolute_floats
-    kernel(frames, out)
+    kernel(frames, out, frames.nbytes + out.nbytes > _CACHE)
     return out
 
 
@@ -32,29 +36,29 @@ def _pairs(frames, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _absolute_bytes(frames, out):  # type: ignore[no-untyped-def]
+def _absolute_bytes(frames, out, around):  # type: ignore[no-untyped-def]
     earlier, later, results = _pairs(frames, out)
-    for i in range(results.size):
+    for i in range(subtract_absolutely(earlier, later, results, around), results.size):
         a, b = earlier[i], later[i]
-        results[i] = max(a, b) - min(a, b)  # stays in bytes: 32 or 64 lanes at a time
+        results[i] = max(a, b) - min(a, b)
 
 
 @njit(nogil=True, cache=True)
-def _signed_bytes(frames, out):  # type: ignore[no-untyped-def]
+def _signed_bytes(frames, out, around):  # type: ignore[no-untyped-def]
     earlier, later, results = _pairs(frames, out)
-    for i in range(results.size):
+    for i in range(subtract(earlier, later, results, around), results.size):
         results[i] = np.int16(later[i]) - np.int16(earlier[i])
 
 
 @njit(nogil=True, cache=True)
-def _absolute_floats(frames, out):  # type: ignore[no-untyped-def]
+def _absolute_floats(frames, out, around):  # type: ignore[no-untyped-def]
     earlier, later, results = _pairs(frames, out)
-    for i in range(results.size):
+    for i in range(subtract_absolutely(earlier, later, results, around), results.size):
         results[i] = abs(later[i] - earlier[i])
 
 
 @njit(nogil=True, cache=True)
-def _signed_floats(frames, out):  # type: ignore[no-untyped-def]
+def _signed_floats(frames, out, around):  # type: ignore[no-untyped-def]
     earlier, later, results = _pairs(frames, out)
-    for i in range(results.size):
+    for i in range(subtract(earlier, later, results, around), results.size):
         results[i] = later[i] - earlier[i]

@@ -63,6 +63,31 @@ def test_frames_that_begin_anywhere_in_memory(run: Run, offset: int, dtype: type
     assert_matches_reference("residual", run(of_a_view, samples), expected)
 
 
+@pytest.mark.parametrize("around", [False, True])
+@pytest.mark.parametrize("offset", [0, 1, 4, 62])  # bytes: results of more than one are not even aligned to themselves
+@pytest.mark.parametrize("pixels", [21, 64, 65, 1000])
+@pytest.mark.parametrize(("dtype", "signed", "result_dtype"), FORMS)
+def test_results_that_begin_anywhere_in_memory_or_go_around_the_cache(
+    dtype: type,
+    signed: bool,
+    result_dtype: type,
+    pixels: int,
+    offset: int,
+    around: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vidprep.kernels.cpu.residual._CACHE", 0 if around else 1 << 40)
+    frames = random_frames((3, pixels, 1, 1), dtype)
+    size = 2 * pixels * np.dtype(result_dtype).itemsize
+    memory = np.full(size + 256, 77, np.uint8)
+    begin = -memory.ctypes.data % 64 + offset
+    residual(frames, 1, signed, out=memory[begin : begin + size].view(result_dtype).reshape(2, pixels, 1, 1))
+    result = memory[begin : begin + size].copy().view(result_dtype).reshape(2, pixels, 1, 1)
+    assert_matches_reference("residual", result, residual_reference(frames, 1, signed))
+    assert (memory[:begin] == 77).all()
+    assert (memory[begin + size :] == 77).all()
+
+
 def test_frames_that_are_not_contiguous(run: Run) -> None:
     frames = random_frames((4, 12, 14, 3))
     result = run(lambda x: residual(x[:, ::2, ::-1]), frames)
