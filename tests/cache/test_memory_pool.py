@@ -38,3 +38,31 @@ def test_what_it_keeps_is_bounded_and_the_latest() -> None:
     assert pool.free_bytes == 70
     pool.give_back(blocks[3])
     assert pool.free_bytes == 0
+
+
+def test_array_comes_back_with_its_last_view() -> None:
+    pool = MemoryPool(1 << 20)
+    array = pool.array((4, 8, 2), np.float32)
+    assert (array.shape, array.dtype, array.flags.c_contiguous, array.flags.writeable) == (
+        (4, 8, 2),
+        np.float32,
+        True,
+        True,
+    )
+    place = array.ctypes.data
+    row = array.reshape(-1)[8:].view(np.uint8)[::2]
+    del array
+    row[:] = 7
+    other = pool.array((4, 8, 2), np.float32)
+    assert other.ctypes.data != place  # a view of a view still holds it
+    del row
+    assert pool.array((256,), np.uint8).ctypes.data == place
+    del other
+
+
+def test_arrays_beyond_the_most_bytes_are_let_go() -> None:
+    pool = MemoryPool(100)
+    arrays = [pool.array((60,), np.uint8) for _ in range(3)]
+    del arrays
+    pool.take(1)
+    assert pool.free_bytes == 60
