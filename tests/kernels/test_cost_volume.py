@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from feature_pairs import SHAPES, random_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,25 +14,6 @@ from executors import Run
 from references import cost_volume_reference
 from tolerances import assert_matches_reference
 from vidprep.kernels import cost_volume
-
-
-def random_pair(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.random.default_rng(seed).standard_normal((2, *shape)).astype(np.float32)
-    return first, second
-
-
-SHAPES = [
-    ((1, 1, 1, 1), (0, 0)),
-    ((1, 1, 1, 5), (2, 2)),
-    ((1, 1, 33, 7), (1, 3)),
-    ((1, 37, 1, 8), (3, 1)),
-    ((2, 5, 7, 3), (2, 1)),
-    ((1, 9, 16, 16), (4, 4)),
-    ((3, 7, 17, 9), (0, 4)),
-    ((1, 6, 70, 20), (1, 7)),  # two strips
-    ((1, 31, 18, 33), (15, 15)),
-    ((1, 50, 20, 2), (2, 9)),  # bands
-]
 
 
 @pytest.mark.parametrize(("shape", "radius"), SHAPES)

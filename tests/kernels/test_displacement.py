@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from feature_pairs import SHAPES, random_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,24 +17,6 @@ from references import cost_volume_reference, displacement_reference, winner_ref
 from tolerances import assert_matches_reference
 from vidprep.kernels import cost_volume, displacement
 from vidprep.kernels.cpu._threads import set_num_threads
-
-SHAPES = [
-    ((1, 1, 1, 1), (0, 0)),
-    ((1, 1, 1, 5), (2, 2)),
-    ((1, 1, 33, 7), (1, 3)),
-    ((1, 37, 1, 8), (3, 1)),
-    ((2, 5, 7, 3), (2, 1)),
-    ((1, 9, 16, 16), (4, 4)),
-    ((3, 7, 17, 9), (0, 4)),
-    ((1, 6, 70, 20), (1, 7)),  # two strips
-    ((1, 31, 18, 33), (15, 15)),
-    ((1, 50, 20, 2), (2, 9)),  # bands
-]
-
-
-def random_pair(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.random.default_rng(seed).standard_normal((2, *shape)).astype(np.float32)
-    return first, second
 
 
 @cache  # for every temperature and device

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tvl1_layout import planes_of, values_of
 
 from executors import Run, executor
 from references import (
@@ -24,7 +25,7 @@ from vidprep.kernels.cpu._team import new_team
 from vidprep.kernels.cpu._threads import set_num_threads
 from vidprep.kernels.cpu.tvl1_levels import make_buffers, make_plan, solve
 from vidprep.kernels.cpu.tvl1_median import median_filter
-from vidprep.kernels.cpu.tvl1_planes import num_floats, pixels, planes_in, repeat_edges
+from vidprep.kernels.cpu.tvl1_planes import pixels
 from vidprep.kernels.cpu.tvl1_pyramid import build_pyramid, level_planes
 from vidprep.kernels.cpu.tvl1_solver import MIN_BAND, N1, P11, STATE_PLANES
 from vidprep.kernels.cpu.tvl1_warp import linearise
@@ -58,19 +59,6 @@ def texture(height: int, width: int, shift: tuple[float, float] = (0, 0), seed: 
         along = (x - shift[0]) * np.cos(angle) + (y - shift[1]) * np.sin(angle)
         total += length**0.5 * np.sin(2 * np.pi / length * along + phase)
     return (127.5 + 100 * total / 60).astype(np.float32)
-
-
-def planes_of(values: np.ndarray) -> np.ndarray:
-    """Lay ``(P, H, W)`` out as the kernels do."""
-    count, height, width = values.shape
-    planes = planes_in(np.zeros(num_floats(height, width, count), np.float32), height, width, count)
-    pixels(planes, height, width)[:] = values.transpose(1, 0, 2)
-    repeat_edges(planes, height, width, 0, height)
-    return planes
-
-
-def values_of(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return pixels(planes, *size).transpose(1, 0, 2).copy()
 
 
 def assert_flow_is(flow: np.ndarray, motion: tuple[float, float], epe: float, margin: int = 8) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tvl1_layout import planes_of_vectors, vectors_of
 
 from executors import Run
 from tvl1_iterations import iterate
 from vidprep.kernels import tvl1_flow, tvl1_flow_of_clip
 from vidprep.kernels.cpu.tvl1_median import median_filter
-from vidprep.kernels.cpu.tvl1_planes import num_floats, pixels, planes_in, repeat_edges
+from vidprep.kernels.cpu.tvl1_planes import num_floats, pixels, planes_in
 from vidprep.kernels.cpu.tvl1_pyramid import build_pyramid, flow_tables, level_planes, upsample_flow
 from vidprep.kernels.cpu.tvl1_solver import FLOW_PLANES, N1, STATE_PLANES
 from vidprep.kernels.cpu.tvl1_warp import linearise
@@ -30,19 +31,6 @@ def texture(height: int, width: int, shift: float = 0.0) -> np.ndarray:
     y, x = np.mgrid[:height, :width].astype(np.float64)
     x, y = x - shift, y + shift / 2
     return (127 + 50 * np.sin(x / 3) + 40 * np.cos(y / 2.5) + 30 * np.sin((x + y) / 5)).astype(np.float32)
-
-
-def planes_of(vectors: np.ndarray) -> np.ndarray:
-    """Lay ``(H, W, P)`` out as the CPU does."""
-    height, width, count = vectors.shape
-    planes = planes_in(np.zeros(num_floats(height, width, count), np.float32), height, width, count)
-    pixels(planes, height, width)[:] = vectors.transpose(0, 2, 1)
-    repeat_edges(planes, height, width, 0, height)
-    return planes
-
-
-def vectors_of(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return pixels(planes, *size).transpose(0, 2, 1).copy()
 
 
 def launch(source: str, kernel: str, size: tuple[int, int], count: int, *args: Any, **defines: str) -> None:
@@ -94,7 +82,10 @@ def test_iterations_equal_the_cpus(run_cuda: Run, size: tuple[int, int], depths:
     flow[1] = 0  # long stretches without a gradient
     expected, changes = np.empty((2, *size, 6), np.float32), []
     for i in range(2):
-        u, state = planes_of(flow[i]), planes_in(np.zeros(num_floats(*size, STATE_PLANES), np.float32), *size, 8)
+        u, state = (
+            planes_of_vectors(flow[i]),
+            planes_in(np.zeros(num_floats(*size, STATE_PLANES), np.float32), *size, 8),
+        )
         pixels(state, *size)[:, N1:] = data[i].transpose(0, 2, 1)
         changes.append(iterate(u, state, size, THETA, RATE, sum(depths)))
         expected[i, ..., :2], expected[i, ..., 2:] = vectors_of(u, size), vectors_of(state[:, :N1], size)
@@ -123,8 +114,8 @@ def test_medians_equal_the_cpus(run_cuda: Run, size: tuple[int, int], median_siz
     flow = np.random.default_rng(2).normal(size=(3, *size, 2)).astype(np.float32)
     expected = np.full_like(flow, UNTOUCHED)
     for i in (0, 2):
-        out = np.zeros_like(planes_of(flow[i]))
-        median_filter(planes_of(flow[i]), out, *size, median_size, 0, size[0])
+        out = np.zeros_like(planes_of_vectors(flow[i]))
+        median_filter(planes_of_vectors(flow[i]), out, *size, median_size, 0, size[0])
         expected[i] = vectors_of(out, size)
 
     def medians(flow: Any, out: Any, status: Any) -> Any:
@@ -144,8 +135,8 @@ def test_data_terms_equal_the_cpus(run_cuda: Run, size: tuple[int, int], reach: 
     expected = np.empty((3, *size, 4), np.float32)
     for i in range(3):
         state = planes_in(np.zeros(num_floats(*size, STATE_PLANES), np.float32), *size, STATE_PLANES)
-        image0, image1 = (planes_of(images[j][..., None]) for j in (i + 1, i + 2))
-        linearise(image0, image1, planes_of(flow[i]), state, *size, np.float32(0.06), 0, size[0])
+        image0, image1 = (planes_of_vectors(images[j][..., None]) for j in (i + 1, i + 2))
+        linearise(image0, image1, planes_of_vectors(flow[i]), state, *size, np.float32(0.06), 0, size[0])
         expected[i] = vectors_of(state[:, N1:], size)
 
     def term(images: Any, flow: Any, status: Any) -> Any:
@@ -204,7 +195,7 @@ def test_upsampling_equals_the_cpus(run_cuda: Run, size: tuple[int, int], finer:
     expected = []
     for vectors in flow:
         out = planes_in(np.zeros(num_floats(*finer, FLOW_PLANES), np.float32), *finer, FLOW_PLANES)
-        upsample_flow(planes_of(vectors), out, *size, *finer, flow_tables((finer, size)), 0, 0, finer[0])
+        upsample_flow(planes_of_vectors(vectors), out, *size, *finer, flow_tables((finer, size)), 0, 0, finer[0])
         expected.append(vectors_of(out, finer))
 
     def upsampled(flow0: Any, flow1: Any, status: Any) -> Any:
