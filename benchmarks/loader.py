@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 
 from clips import find_footage
@@ -78,8 +79,7 @@ def main() -> None:
         f"{num_clips} random clips of {len(task.sources)} videos, in batches of {BATCH}; page cache "
         f"{'dropped before each turn' if options.cold else 'warm'}; median (least to most) of {rounds} rounds. "
         "MB/s are of what is delivered. *vidprep is faster*: how many times, `Cache.read_batch` with 2 threads. CPU "
-        "time is of all threads and workers, the system's part included. The slow get fewer of the clips: those with "
-        "gzip 1/16, with Zstandard 1/4, decoding 1/64.\n",
+        "time is of all threads and workers, the system's part included.\n",
         _table(runs),
         "",
         *_verdict(runs),
@@ -142,7 +142,7 @@ def _table(runs: dict[Contender, list[Run]]) -> str:
     base = next(iter(runs.values()))
     rows = [
         (
-            contender.name,
+            contender.name + (f", {Fraction(contender.share)} of the clips" if contender.share < 1 else ""),
             spread([run.speed for run in mine]),
             f"{statistics.median(run.num_bytes / run.seconds / 1e6 for run in mine):,.0f}",
             spread([ours.speed / run.speed for ours, run in zip(base, mine, strict=True)], ".2f"),
