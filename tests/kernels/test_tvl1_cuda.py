@@ -82,10 +82,8 @@ def test_iterations_equal_the_cpus(run_cuda: Run, size: tuple[int, int], depths:
     flow[1] = 0  # long stretches without a gradient
     expected, changes = np.empty((2, *size, 6), np.float32), []
     for i in range(2):
-        u, state = (
-            planes_of_vectors(flow[i]),
-            planes_in(np.zeros(num_floats(*size, STATE_PLANES), np.float32), *size, 8),
-        )
+        u = planes_of_vectors(flow[i])
+        state = planes_in(np.zeros(num_floats(*size, STATE_PLANES), np.float32), *size, STATE_PLANES)
         pixels(state, *size)[:, N1:] = data[i].transpose(0, 2, 1)
         changes.append(iterate(u, state, size, THETA, RATE, sum(depths)))
         expected[i, ..., :2], expected[i, ..., 2:] = vectors_of(u, size), vectors_of(state[:, :N1], size)
