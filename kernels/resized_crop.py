@@ -104,7 +104,7 @@ def resized_crop(
 def _result_type(dtype: Any) -> np.dtype[Any]:
     try:
         given = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):  # no type, or a number too long for its message
         given = None
     for result_type in _RESULTS:
         if given == result_type:

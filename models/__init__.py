@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .augmentation import Augmentation as Augmentation
     from .clip_batch import ClipBatch as ClipBatch
     from .clip_batch import ClipFormat as ClipFormat
     from .data import ClipDataset as ClipDataset
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .samplers import ClipSampler as ClipSampler
 
 _PUBLIC = {
+    "Augmentation": "augmentation",
     "ClipBatch": "clip_batch",
     "ClipBatchSampler": "samplers",
     "ClipDataset": "data",

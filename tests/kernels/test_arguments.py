@@ -17,6 +17,7 @@ from vidprep.kernels import (
     cost_volume,
     displacement,
     residual,
+    resized_crop,
     tvl1_flow,
     tvl1_flow_of_clip,
     warp,
@@ -50,6 +51,12 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "warp out": lambda x: warp(FEATURES[0], STILL, out=np.zeros(1) if x is None else x),
     "warped_difference flow": lambda x: warped_difference(*FEATURES, x),
     "warped_difference out": lambda x: warped_difference(*FEATURES, STILL, out=np.zeros(1) if x is None else x),
+    **{
+        f"resized_crop {name}": lambda x, name=name: resized_crop(
+            **{"frames": CLIP[None], "boxes": [(0, 0, 6, 7)], "size": (3, 3), name: x}
+        )
+        for name in ("frames", "boxes", "size", "flip", "scale", "offset", "dtype", "out")
+    },
     **{name: lambda x, name=name: TVL1Parameters(**{name: x}) for name in TVL1Parameters.__dataclass_fields__},
 }
 
