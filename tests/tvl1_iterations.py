@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidprep.kernels.cpu.tvl1_solver import MAX_WAVE, iterate_band, iterate_wedge, mean_change
+from vidprep.kernels.cpu.tvl1_solver import MAX_WAVE, mean_change
+from vidprep.kernels.cpu.tvl1_solver import iterate as iterate_part
 
 
 def iterate(
@@ -24,7 +25,7 @@ def iterate(
         iterations -= wave
         common = flow, state, changes, *numbers, wave, iterations == 0
         for band in reversed(range(bands)):
-            iterate_band(*common, band, bands)
+            iterate_part(*common, False, band, bands)
         for band in range(bands - 1):
-            iterate_wedge(*common, band, bands)
+            iterate_part(*common, True, band, bands)
     return mean_change(changes, *size)

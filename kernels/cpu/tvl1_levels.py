@@ -25,13 +25,12 @@ from .tvl1_solver import (
     STATE_PLANES,
     U1,
     U2,
-    iterate_band,
-    iterate_wedge,
+    iterate,
     mean_change,
 )
 from .tvl1_warp import linearise
 
-_MIN_PIECE = 1 << 10  # pixels: with fewer, threads wait for each other more than they work
+_MIN_PART = 1 << 10  # pixels: with fewer, threads wait for each other more than they work
 _UPSAMPLE, _LINEARISE, _ITERATE, _ITERATE_BETWEEN, _FILTER, _INTERLEAVE = range(6)
 
 
@@ -84,79 +83,45 @@ def make_buffers(size: tuple[int, int]) -> Buffers:
 
 
 @njit(nogil=True, cache=True)
-def solve(team, threads, plan, buffers, pyramid0, pyramid1, out):  # type: ignore[no-untyped-def]
-    """Write the flow between two pyramids to ``out``, ``(H, W, 2)``, and return how many iterations it took.
-
-    With more than one thread, others may call ``help_solving`` with the same.
-    """
-    work = plan, buffers, pyramid0, pyramid1, out
+def _steps(plan, buffers, threads):  # type: ignore[no-untyped-def]
+    """Yield the steps of a pair: kind, level, in which buffer the flow is, two numbers more, and into how many parts
+    the rows are divided. What comes next may depend on what a step has done.
+    """  # fmt: skip
     buffers.flows[0] = 0
-    place = done = 0  # in which of the buffers the flow is, and iterations
-    finest_to_coarsest = len(plan.sizes)
-    for level in range(finest_to_coarsest - 1, -1, -1):
+    place = 0
+    levels = len(plan.sizes)
+    for level in range(levels - 1, -1, -1):
         height, width = plan.sizes[level]
-        pieces = 1 if threads == 1 else max(1, min(2 * threads, height // MIN_BAND, height * width // _MIN_PIECE))
-        if level + 1 < finest_to_coarsest:
-            _share(team, (_UPSAMPLE, level, place, 0, 0), pieces, pieces, work)
+        parts = 1 if threads == 1 else max(1, min(2 * threads, height // MIN_BAND, height * width // _MIN_PART))
+        if level + 1 < levels:
+            yield _UPSAMPLE, level, place, 0, 0, parts
             place = 1 - place
         for warp in range(plan.num_warps):
-            _share(team, (_LINEARISE, level, place, warp, 0), pieces, pieces, work)
+            yield _LINEARISE, level, place, warp, 0, parts
             left = plan.max_iterations
             while left:
                 count = min(left, plan.inner_iterations)
                 left -= count
-                done += count
                 while count:
                     wave = min(count, MAX_WAVE)
                     count -= wave
-                    _share(team, (_ITERATE, level, place, wave, int(count == 0)), pieces, pieces, work)
-                    _share(team, (_ITERATE_BETWEEN, level, place, wave, int(count == 0)), pieces - 1, pieces, work)
+                    yield _ITERATE, level, place, wave, int(count == 0), parts
+                    yield _ITERATE_BETWEEN, level, place, wave, int(count == 0), parts
                 change = mean_change(buffers.changes, height, width)
                 if plan.median_size > 1:
-                    _share(team, (_FILTER, level, place, 0, 0), pieces, pieces, work)
+                    yield _FILTER, level, place, 0, 0, parts
                     place = 1 - place
                 if change <= plan.limit:
                     break
-    _share(team, (_INTERLEAVE, 0, place, 0, 0), pieces, pieces, work)
-    return done
+    yield _INTERLEAVE, 0, place, 0, 0, parts
 
 
-@njit(nogil=True, cache=True)
-def help_solving(team, plan, buffers, pyramid0, pyramid1, out):  # type: ignore[no-untyped-def]
-    """Take part in ``solve`` until the team is closed."""
-    work = plan, buffers, pyramid0, pyramid1, out
-    while True:
-        piece = await_piece(team)
-        if piece < 0:
-            return
-        kind, level, place, first, second, pieces = step_of(team)[:6]
-        _piece((kind, level, place, first, second), piece, pieces, work)
-        put_back(team)
-
-
-@njit(nogil=True, cache=True)
-def _share(team, step, count, pieces, work):  # type: ignore[no-untyped-def]
-    """Do ``count`` pieces of a step, each for one of ``pieces`` parts of the rows, with whoever helps."""
-    if count < 2:
-        for piece in range(count):
-            _piece(step, piece, pieces, work)
-        return
-    offer(team, (*step, pieces), count)
-    piece = take(team)
-    while piece < count:
-        _piece(step, piece, pieces, work)
-        put_back(team)
-        piece = take(team)
-    await_all(team, count)
-
-
-@njit(nogil=True, cache=True)
-def _piece(step, piece, pieces, work):  # type: ignore[no-untyped-def]
-    """Do a part of the rows of one step: ``step`` is its kind, the level, where the flow is, and two numbers more."""
-    kind, level, place, number, ends = step
-    plan, buffers, pyramid0, pyramid1, out = work
+@njit(nogil=True, cache=True, inline="always")
+def _do_part(step, part, plan, buffers, pyramid0, pyramid1, out):  # type: ignore[no-untyped-def]
+    """Do a step for one part of the rows."""
+    kind, level, place, number, ends, parts = step
     height, width = plan.sizes[level]
-    first, last = height * piece // pieces, height * (piece + 1) // pieces
+    first, last = height * part // parts, height * (part + 1) // parts
     flow = planes_in(buffers.flows[place], height, width, FLOW_PLANES)
     other = planes_in(buffers.flows[1 - place], height, width, FLOW_PLANES)
     state = planes_in(buffers.state, height, width, STATE_PLANES)
@@ -166,25 +131,68 @@ def _piece(step, piece, pieces, work):  # type: ignore[no-untyped-def]
         upsample_flow(coarse, other, coarse_height, coarse_width, height, width, plan.tables, 2 * level, first, last)
     elif kind == _LINEARISE:
         if number == 0:  # of the level's warps
-            top, bottom = (0 if piece == 0 else PAD_ROWS + first), (PAD_ROWS if piece + 1 == pieces else 0)
-            state[top : PAD_ROWS + last + bottom, :N1] = 0
+            _clear_duals(state, height, first, last)
         at = 0
         for finer in range(level):
             at += num_floats(plan.sizes[finer, 0], plan.sizes[finer, 1], 1)
         image0, image1 = planes_in(pyramid0[at:], height, width, 1), planes_in(pyramid1[at:], height, width, 1)
         linearise(image0, image1, flow, state, height, width, plan.threshold, first, last)
-    elif kind == _ITERATE:
-        iterate_band(
-            flow, state, buffers.changes, height, width, plan.theta, plan.rate, number, ends != 0, piece, pieces
-        )
-    elif kind == _ITERATE_BETWEEN:
-        iterate_wedge(
-            flow, state, buffers.changes, height, width, plan.theta, plan.rate, number, ends != 0, piece, pieces
-        )
     elif kind == _FILTER:
         median_filter(flow, other, height, width, plan.median_size, first, last)
     elif kind == _INTERLEAVE:
         _interleave(flow, out, first, last)
+    else:
+        between = kind == _ITERATE_BETWEEN
+        iterate(
+            flow, state, buffers.changes, height, width, plan.theta, plan.rate, number, ends != 0, between, part, parts
+        )
+
+
+@njit(nogil=True, cache=True)
+def solve(team, threads, plan, buffers, pyramid0, pyramid1, out):  # type: ignore[no-untyped-def]
+    """Write the flow between two pyramids to ``out``, ``(H, W, 2)``, and return how many iterations it took.
+
+    With more than one thread, others may call ``help_solving`` with the same.
+    """
+    iterations = 0
+    for step in _steps(plan, buffers, threads):
+        count = step[5]
+        if step[0] == _ITERATE:
+            iterations += step[3]
+        elif step[0] == _ITERATE_BETWEEN:
+            count -= 1
+        shared = count > 1
+        if shared:
+            offer(team, step, count)
+        part = take(team) if shared else 0
+        while part < count:
+            _do_part(step, part, plan, buffers, pyramid0, pyramid1, out)
+            if shared:
+                put_back(team)
+                part = take(team)
+            else:
+                part += 1
+        if shared:
+            await_all(team, count)
+    return iterations
+
+
+@njit(nogil=True, cache=True)
+def help_solving(team, plan, buffers, pyramid0, pyramid1, out):  # type: ignore[no-untyped-def]
+    """Take part in ``solve`` until the team is closed."""
+    part = await_piece(team)
+    while part >= 0:
+        kind, level, place, number, ends, parts = step_of(team)[:6]
+        _do_part((kind, level, place, number, ends, parts), part, plan, buffers, pyramid0, pyramid1, out)
+        put_back(team)
+        part = await_piece(team)
+
+
+@njit(nogil=True, cache=True)
+def _clear_duals(state, height, first, last):  # type: ignore[no-untyped-def]
+    """Set p to zero in some rows, and around the picture."""
+    for row in range(first + PAD_ROWS if first else 0, last + PAD_ROWS + (PAD_ROWS if last == height else 0)):
+        state[row, :N1] = 0
 
 
 @njit(nogil=True, cache=True)

@@ -61,8 +61,10 @@ def repeat_edges(planes, height, width, first, last):  # type: ignore[no-untyped
                 line[x] = line[PAD_LEFT]
             for x in range(PAD_LEFT + width, PAD_LEFT + width + PAD_RIGHT):
                 line[x] = line[PAD_LEFT + width - 1]
-    for row in range(PAD_ROWS):
-        if first < PAD_ROWS:
-            planes[row] = planes[PAD_ROWS]
-        if last > height - PAD_ROWS:
-            planes[PAD_ROWS + height + row] = planes[PAD_ROWS + height - 1]
+    for i in range(planes.shape[1]):
+        for row in range(PAD_ROWS):
+            for x in range(planes.shape[2]):  # no slices: what NumPy makes of them takes a second to compile
+                if first < PAD_ROWS:
+                    planes[row, i, x] = planes[PAD_ROWS, i, x]
+                if last > height - PAD_ROWS:
+                    planes[PAD_ROWS + height + row, i, x] = planes[PAD_ROWS + height - 1, i, x]

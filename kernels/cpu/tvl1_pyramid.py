@@ -102,10 +102,10 @@ def resample(source, out, width, tables, rows, columns, first, last):  # type: i
         Rows to do.
     """
     starts, weights, axes = tables
-    row_starts, row_weights, row_outputs, row_taps = axes[rows]
-    row_length = (row_outputs + LANES - 1) // LANES * LANES
-    at, quads, outputs, taps = axes[columns]
-    length = (outputs + LANES - 1) // LANES * LANES
+    row_starts, row_weights, row_taps = axes[rows, 0], axes[rows, 1], axes[rows, 3]
+    at, quads, taps = axes[columns, 0], axes[columns, 1], axes[columns, 3]
+    row_length = (axes[rows, 2] + LANES - 1) // LANES * LANES
+    length = (axes[columns, 2] + LANES - 1) // LANES * LANES
     line = np.zeros(width + _QUAD, np.float32)  # a quad may reach over the end, with weights of zero
     results, stride = out.reshape(-1), out.shape[2]
     for y in range(first, last):

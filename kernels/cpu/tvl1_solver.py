@@ -187,11 +187,11 @@ def walk(  # type: ignore[no-untyped-def]
                 )
 
 
-@njit(nogil=True, cache=True)
-def iterate_band(  # type: ignore[no-untyped-def]
-    flow, state, changes, height, width, theta, rate, iterations, ends, band, bands
+@njit(nogil=True, cache=True, inline="always")
+def iterate(  # type: ignore[no-untyped-def]
+    flow, state, changes, height, width, theta, rate, iterations, ends, between, band, bands
 ):
-    """Do ``iterations`` iterations in place, of one of ``bands`` bands of rows, but for the wedges at its inner edges.
+    """Do ``iterations`` iterations in place: of one band, but for what needs the bands around, or what is left of them.
 
     Parameters
     ----------
@@ -207,21 +207,16 @@ def iterate_band(  # type: ignore[no-untyped-def]
         1 to ``MAX_WAVE``.
     ends
         Whether ``changes`` is asked for.
+    between
+        ``False`` for a band; ``True``, when all bands are done, for the wedge between it and the next one.
     band, bands
         Which band of how many.
     """
     first, last = height * band // bands, height * (band + 1) // bands
-    upper, lower = int(band > 0), int(band + 1 < bands)  # inner edges
-    walk(flow, state, changes, height, width, theta, rate, iterations, ends, first, upper, last, -lower, False)
-
-
-@njit(nogil=True, cache=True)
-def iterate_wedge(  # type: ignore[no-untyped-def]
-    flow, state, changes, height, width, theta, rate, iterations, ends, band, bands
-):
-    """Fill what ``iterate_band`` has left open between a band and the next one, once both are done."""
-    edge = height * (band + 1) // bands
-    walk(flow, state, changes, height, width, theta, rate, iterations, ends, edge, -1, edge, 1, True)
+    above, below = int(band > 0), -int(band + 1 < bands)  # slopes: 0 at the picture's edges
+    if between:
+        first, above, below = last, -1, 1
+    walk(flow, state, changes, height, width, theta, rate, iterations, ends, first, above, last, below, between)
 
 
 @njit(nogil=True, cache=True)
