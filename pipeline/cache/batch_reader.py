@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...kernels.cpu import _threads
 from .clip_damage import ClipDamage
 from .clip_request import ClipRequest, Integers
 from .codecs import MAX_CHUNK_BYTES, Buffer, decoder_addresses, zstd_context
-from .index_table import IndexTable
+from .index_table import CHUNK_FRAMES, CODEC, SHARD, IndexTable
 from .open_shards import OpenShards
 
 _PIECES_PER_THREAD = 32  # the last piece of a batch is the time that other threads may have to wait for
@@ -38,29 +37,27 @@ class BatchReader:
         CacheError
             A shard is missing.
         """
-        shards = self._index.numbers["shard"][request.rows]
         damage: list[ClipDamage] = []
-        for clips in _groups(shards):
-            damage += self._read_group(request, clips, shards[clips].tolist(), verify, num_threads)
+        for clips in _groups(request.layouts[:, SHARD].tolist()):
+            damage += self._read_group(request, clips, verify, num_threads)
         return tuple(sorted(damage, key=lambda item: item.clip))
 
     def _read_group(
-        self, request: ClipRequest, clips: Integers, shards: list[int], verify: bool, num_threads: int | None
+        self, request: ClipRequest, clips: Integers, verify: bool, num_threads: int | None
     ) -> list[ClipDamage]:
         from . import clip_decoder as code  # here, because Numba takes half a second that not every command needs
 
-        index, numbers, rows = self._index, self._index.numbers, request.rows[clips]
+        index, chunks = self._index, self._index.chunks
+        rows, layouts = request.rows[clips], request.layouts[clips]
+        shards = layouts[:, SHARD].tolist()
         files = {shard: self._shards.get(shard) for shard in set(shards)}  # none closes before all is read
-        chunks = index.chunks
+        first_chunks = chunks.starts[rows]
         table = np.empty((len(rows), code.NUM_COLUMNS), np.int64)
         table[:, code.PLACE] = clips
         table[:, code.FILE] = [files[shard].fd for shard in shards]
-        table[:, code.FIRST_CHUNK] = chunks.starts[rows]
-        table[:, code.NUM_CHUNKS] = chunks.starts[rows + 1] - chunks.starts[rows]
-        table[:, code.CHUNK_FRAMES] = numbers["chunk_frames"][rows]
-        table[:, code.FRAME_HEIGHT] = numbers["height"][rows]
-        table[:, code.FRAME_WIDTH] = numbers["width"][rows]
-        table[:, code.CODEC] = index.codec_numbers[rows]
+        table[:, code.FIRST_CHUNK] = first_chunks
+        table[:, code.NUM_CHUNKS] = chunks.starts[rows + 1] - first_chunks
+        table[:, code.CHUNK_FRAMES : code.CODEC + 1] = layouts[:, CHUNK_FRAMES : CODEC + 1]
         table[:, code.TOP : code.LEFT + 1] = request.corners[clips]
         height, width, channels = request.out.shape[2:]
         item_bytes = request.out.itemsize
@@ -119,9 +116,13 @@ class _Scratch(threading.local):
         return self._memory
 
 
-def _groups(shards: NDArray[np.uint32]) -> Iterator[Integers]:
+def _groups(shards: list[int]) -> Iterator[Integers]:
     """Clips in groups of few shards each, so that no batch needs more open files than there may be."""
-    distinct, which = np.unique(shards, return_inverse=True)
+    distinct = sorted(set(shards))
+    if len(distinct) <= _MOST_SHARDS:
+        yield np.arange(len(shards))
+        return
+    which = np.searchsorted(distinct, shards)
     for first in range(0, len(distinct), _MOST_SHARDS):
         yield np.flatnonzero((which >= first) & (which < first + _MOST_SHARDS))
 
@@ -129,7 +130,9 @@ def _groups(shards: NDArray[np.uint32]) -> Iterator[Integers]:
 def _ascending(frames: Integers) -> tuple[Integers, Integers]:
     """Each clip's frames in ascending order, and where in the clip each belongs."""
     if (frames[:, 1:] >= frames[:, :-1]).all():
-        return frames, np.tile(np.arange(frames.shape[1]), (len(frames), 1))
+        order = np.empty_like(frames)
+        order[:] = np.arange(frames.shape[1])
+        return frames, order
     order = np.argsort(frames, axis=1, kind="stable")
     return np.take_along_axis(frames, order, axis=1), order
 

@@ -17,6 +17,7 @@ from .plane_chunks import BLOCK_HEADER_BYTES, HEADER_BYTES
 from .plane_crop import MARGIN, TAIL_BYTES, join_box
 
 # Columns of the table of clips: the place in the result, where the dataset is and its layout, the corner of the box.
+# Those from CHUNK_FRAMES to CODEC are in the order of the index.
 PLACE, FILE, FIRST_CHUNK, NUM_CHUNKS, CHUNK_FRAMES, FRAME_HEIGHT, FRAME_WIDTH, CODEC, TOP, LEFT = range(10)
 NUM_COLUMNS = 10
 

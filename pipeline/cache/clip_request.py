@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
-from .index_table import IndexTable
+from .index_table import HEIGHT, NUM_FRAMES, WIDTH, IndexTable
 
 Crop = tuple[int, int] | Sequence[tuple[int, int, int, int]] | NDArray[Any] | None
 """Whole frames; (h, w) at the centre of each clip's frames; or a box (y, x, h, w) for each clip, all of one size."""
@@ -27,6 +27,8 @@ class ClipRequest:
     ----------
     rows
         ``(N,)``, the row of the index that describes each clip's dataset.
+    layouts
+        ``(N, 6)``, these rows of ``IndexTable.layouts``.
     frames
         ``(N, L)``, frames of each clip, in any order.
     corners
@@ -38,6 +40,7 @@ class ClipRequest:
     modality: str
     positions: Integers
     rows: Integers
+    layouts: Integers
     frames: Integers
     corners: Integers
     out: NDArray[Any]
@@ -65,20 +68,22 @@ def check_request(
     rows = index.dataset_rows(modality)[positions]
     if rows.min() < 0:
         raise UsageError(index.lacks(int(positions[rows.argmin()]), modality))
-    counts = index.numbers["num_frames"][rows]
+    layouts = index.layouts[rows]
+    counts = layouts[:, NUM_FRAMES]
     if frames.min() < 0 or (frames.max(axis=1) >= counts).any():
         clip = int(((frames < 0) | (frames >= counts[:, None])).any(axis=1).argmax())
         raise UsageError(
             f"frames {frames[clip].min()} to {frames[clip].max()} of {index.id(int(positions[clip]))!r} do not all "
             f"exist: its {modality} has the frames 0 to {counts[clip] - 1}"
         )
-    corners, size = _boxes(index, positions, rows, crop)
+    corners, size = _boxes(index, positions, layouts[:, HEIGHT : WIDTH + 1], crop)
     frame_format = index.frame_format(modality)
     shape = (*frames.shape, *size, frame_format.channels)
     return ClipRequest(
         modality=modality,
         positions=positions,
         rows=rows,
+        layouts=layouts,
         frames=frames,
         corners=corners,
         out=np.empty(shape, frame_format.dtype) if out is None else writable(out, shape, frame_format.dtype),
@@ -131,9 +136,8 @@ def writable(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[
     return array
 
 
-def _boxes(index: IndexTable, positions: Integers, rows: Integers, crop: Crop) -> tuple[Integers, tuple[int, int]]:
-    """Corners of all boxes, and the size that they share."""
-    sizes = np.stack((index.numbers["height"][rows], index.numbers["width"][rows]), axis=1).astype(np.int64)
+def _boxes(index: IndexTable, positions: Integers, sizes: Integers, crop: Crop) -> tuple[Integers, tuple[int, int]]:
+    """Corners of all boxes in frames of ``sizes``, and the size that the boxes share."""
     if crop is None:
         if (sizes != sizes[0]).any():
             other = int((sizes != sizes[0]).any(axis=1).argmax())
@@ -142,8 +146,8 @@ def _boxes(index: IndexTable, positions: Integers, rows: Integers, crop: Crop) -
                 f"{index.id(int(positions[other]))!r} {_by(sizes[other])} (height x width): give a crop to read them "
                 "together"
             )
-        return np.zeros((len(rows), 2), np.int64), (int(sizes[0, 0]), int(sizes[0, 1]))
-    boxes = _box_array(crop, len(rows))
+        return np.zeros((len(sizes), 2), np.int64), (int(sizes[0, 0]), int(sizes[0, 1]))
+    boxes = _box_array(crop, len(sizes))
     size = boxes[0, 2:] if boxes.ndim == 2 else boxes
     if boxes.ndim == 2 and (boxes[:, 2:] != size).any():
         other = boxes[(boxes[:, 2:] != size).any(axis=1).argmax(), 2:]

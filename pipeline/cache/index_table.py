@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -22,9 +22,14 @@ from .entries import Failure
 from .format import INDEX_NAME
 from .sealed import table_metadata
 from .sidecar import CHUNK_COLUMNS, SCHEMA, check_version
+from .string_column import StringColumn
 
 # Text columns that say the same in most rows: kept as numbers.
 _FEW_VALUES = [field.name for field in SCHEMA if pa.types.is_string(field.type) and field.name != "video"]
+SHARD, NUM_FRAMES, CHUNK_FRAMES, HEIGHT, WIDTH, CODEC = range(6)
+"""Columns of ``IndexTable.layouts``."""
+
+_ROWS_AT_A_TIME = 4096
 _MATCHES_NAMED = 3
 _LEAST_LIKENESS = 0.75  # of difflib, 0 to 1: one wrong letter in four is no typo any more
 _MATCHES_TRIED = 5000  # ids compared for "did you mean": more would make a typo take seconds
@@ -90,7 +95,7 @@ class IndexTable:
         changes = np.flatnonzero(pc.not_equal(videos[1:], videos[:-1]).to_numpy(zero_copy_only=False)) + 1
         # Rows of one video lie side by side; _first_rows has a last element beyond the end.
         self._first_rows = np.concatenate(([0], changes, [len(videos)])) if len(videos) else np.zeros(1, np.int64)
-        self._ids = _StringColumn(videos.take(pa.array(self._first_rows[:-1])))
+        self._ids = StringColumn(videos.take(pa.array(self._first_rows[:-1])))
         self._modality_names, self._modality_codes = self._coded("modality")
         self._known: dict[str, int] = {}  # positions of the ids that were asked for
         self._dataset_rows: dict[str, NDArray[np.int64]] = {}
@@ -182,20 +187,19 @@ class IndexTable:
 
     def dataset(self, row: int) -> DatasetRow:
         """The dataset of one row."""
-        numbers = self.numbers
         chunks = self.chunks
         first, last = chunks.starts[row], chunks.starts[row + 1]
-        scale, offset = float(numbers["scale_factor"][row]), float(numbers["add_offset"][row])
+        shard, num_frames, chunk_frames, height, width, codec = self.layouts[row].tolist()
         return DatasetRow(
             row=row,
-            shard=int(numbers["shard"][row]),
-            num_frames=int(numbers["num_frames"][row]),
-            frame_shape=(int(numbers["height"][row]), int(numbers["width"][row]), int(numbers["channels"][row])),
-            dtype=self._dtypes[self._dtype_codes[row]],
-            scale_factor=None if np.isnan(scale) else scale,
-            add_offset=None if np.isnan(offset) else offset,
-            chunk_frames=int(numbers["chunk_frames"][row]),
-            codec=self._codecs[self._codec_codes[row]],
+            shard=shard,
+            num_frames=num_frames,
+            frame_shape=(height, width, self.value("channels", row)),
+            dtype=np.dtype(self.value("dtype", row)).newbyteorder("<"),
+            scale_factor=self.value("scale_factor", row),
+            add_offset=self.value("add_offset", row),
+            chunk_frames=chunk_frames,
+            codec=CODECS[codec],
             chunk_offsets=chunks.offsets[first:last],
             chunk_sizes=chunks.sizes[first:last],
         )
@@ -205,12 +209,12 @@ class IndexTable:
         found = self._formats.get(modality)
         if found is None:
             rows = self.dataset_rows(modality)
-            row = self.dataset(int(rows[rows >= 0][0]))
+            row = int(rows[rows >= 0][0])
             found = self._formats[modality] = FrameFormat(
-                dtype=row.dtype,
-                channels=row.frame_shape[2],
-                scale_factor=row.scale_factor,
-                add_offset=row.add_offset,
+                dtype=np.dtype(self.value("dtype", row)).newbyteorder("<"),
+                channels=self.value("channels", row),
+                scale_factor=self.value("scale_factor", row),
+                add_offset=self.value("add_offset", row),
             )
         return found
 
@@ -219,60 +223,71 @@ class IndexTable:
         return self.all_checksums[self.chunks.starts[row] : self.chunks.starts[row + 1]]
 
     @cached_property
-    def numbers(self) -> dict[str, NDArray[Any]]:
-        """Columns of numbers, by row."""
-        names = ("shard", "num_frames", "height", "width", "channels", "chunk_frames", "scale_factor", "add_offset")
-        return {name: self._array(name).to_numpy(zero_copy_only=False) for name in names}
+    def layouts(self) -> NDArray[np.int64]:
+        """What reading needs of each row, ``(rows, 6)``: columns ``SHARD``, ``NUM_FRAMES``, ..., ``CODEC``.
 
-    @cached_property
-    def _dtypes(self) -> list[np.dtype[np.generic]]:
-        return [np.dtype(name).newbyteorder("<") for name in self._coded("dtype")[0]]
-
-    @cached_property
-    def _dtype_codes(self) -> NDArray[np.int32]:
-        return self._coded("dtype")[1]
-
-    @cached_property
-    def codec_numbers(self) -> NDArray[np.int64]:
-        """Place in ``CODECS`` of each row's codec."""
-        unknown = [name for name in self._codecs if name not in CODECS]
+        Side by side, because a batch takes all of them of a few rows.
+        """
+        names = ("shard", "num_frames", "chunk_frames", "height", "width")
+        columns = [self._array(name).to_numpy(zero_copy_only=False) for name in names]
+        codecs, codes = self._coded("codec")
+        unknown = [name for name in codecs if name not in CODECS]
         if unknown:
             raise CacheError(
                 f"{self._path} names the codec {unknown[0]!r}, and this version reads {', '.join(CODECS)}, "
                 "so install a newer vidprep"
             )
-        numbers: NDArray[np.int64] = np.array([CODECS.index(name) for name in self._codecs])[self._codec_codes]
-        return numbers
-
-    @cached_property
-    def _codecs(self) -> list[str]:
-        return self._coded("codec")[0]
-
-    @cached_property
-    def _codec_codes(self) -> NDArray[np.int32]:
-        return self._coded("codec")[1]
+        return np.stack([*columns, np.array([CODECS.index(name) for name in codecs], np.int64)[codes]], axis=1)
 
     @cached_property
     def chunks(self) -> Chunks:
         """The chunks of all rows."""
-        table = self._read(["chunk_offsets", "chunk_sizes"])
-        lengths = pc.list_value_length(table.column("chunk_sizes")).to_numpy()
-        return Chunks(
-            starts=np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))),
-            offsets=_flat(table.column("chunk_offsets")),
-            sizes=_flat(table.column("chunk_sizes")),
-        )
+        lengths, offsets, sizes = self._lists(("chunk_offsets", np.uint64), ("chunk_sizes", np.uint32))
+        return Chunks(starts=np.concatenate(([0], np.cumsum(lengths))), offsets=offsets, sizes=sizes)
 
     @cached_property
     def all_checksums(self) -> NDArray[np.uint64]:
         """XXH64 of the chunks of all rows."""
-        return _flat(self._read(["chunk_checksums"]).column("chunk_checksums"))
+        return self._lists(("chunk_checksums", np.uint64))[1]
+
+    def _lists(self, *columns: tuple[str, Any]) -> list[NDArray[Any]]:
+        """Lengths of the lists in each row, int64, then the columns' elements.
+
+        They are most of the index. Going through it by a few rows, only these are in memory twice.
+        """
+        names = [name for name, _ in columns]
+        with self._reading():
+            file = pq.ParquetFile(self._path, page_checksum_verification=True)
+            paths = [file.schema.column(i).path for i in range(len(file.schema))]
+            leaf = paths.index(f"{names[0]}.list.element")
+            # An empty list counts as one value here: this may be more than there are.
+            most = sum(file.metadata.row_group(i).column(leaf).num_values for i in range(file.num_row_groups))
+            lengths = np.empty(file.metadata.num_rows, np.int64)
+            flat = [np.empty(most, dtype) for _, dtype in columns]
+            row = end = 0
+            for rows in file.iter_batches(_ROWS_AT_A_TIME, columns=names):
+                lengths[row : row + len(rows)] = pc.list_value_length(rows.column(0)).to_numpy()
+                count = int(lengths[row : row + len(rows)].sum())
+                for name, target in zip(names, flat, strict=True):
+                    values = rows.column(name).flatten()
+                    if len(values) != count:
+                        raise pa.ArrowInvalid(f"lists of {name} differ in length")
+                    target[end : end + count] = values.to_numpy()
+                row, end = row + len(rows), end + count
+        pa.default_memory_pool().release_unused()
+        return [lengths, *(target[:end] for target in flat)]
 
     def _read(self, columns: list[str]) -> pa.Table:
-        try:
+        with self._reading():
             return pq.read_table(
                 self._path, columns=columns, read_dictionary=_FEW_VALUES, page_checksum_verification=True
             )
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what goes wrong with the file into one sentence."""
+        try:
+            yield
         except FileNotFoundError:
             raise CacheError(f"{self._path} is missing, {self._hint}") from None
         except (OSError, pa.ArrowException) as error:
@@ -312,59 +327,6 @@ class Chunks:
     starts: NDArray[np.int64]
     offsets: NDArray[np.uint64]
     sizes: NDArray[np.uint32]
-
-
-class _StringColumn:
-    """Distinct strings with a search by value: 4 bytes each beyond their own, shared by forked processes."""
-
-    def __init__(self, strings: pa.StringArray) -> None:
-        self._strings = strings
-        _, offsets, data = strings.buffers()
-        self._offsets = np.frombuffer(offsets, np.int32)[strings.offset :] if offsets else np.zeros(1, np.int32)
-        self._data = memoryview(data) if data else memoryview(b"")
-
-    def __len__(self) -> int:
-        return len(self._strings)
-
-    def __iter__(self) -> Iterator[str]:
-        return (string.as_py() for string in self._strings)
-
-    def __getitem__(self, position: int) -> str:
-        string: str = self._strings[position].as_py()
-        return string
-
-    def find(self, wanted: str) -> int | None:
-        """Position of ``wanted``, or None."""
-        try:
-            raw = wanted.encode()
-        except UnicodeEncodeError:
-            return None
-        place = bisect_left(self._order, raw, key=self._raw)
-        found = place < len(self._order) and self._raw(self._order[place]) == raw
-        return int(self._order[place]) if found else None
-
-    def head(self, count: int) -> list[str]:
-        """The first strings."""
-        found: list[str] = self._strings[:count].to_pylist()
-        return found
-
-    def containing(self, part: str) -> list[str]:
-        """Strings that contain ``part``."""
-        found: list[str] = self._strings.filter(pc.match_substring(self._strings, part)).to_pylist()
-        return found
-
-    @cached_property
-    def _order(self) -> NDArray[np.uint32]:
-        order: NDArray[np.uint32] = pc.sort_indices(self._strings).to_numpy().astype(np.uint32)
-        return order
-
-    def _raw(self, position: np.uint32) -> bytes:
-        return bytes(self._data[self._offsets[position] : self._offsets[position + np.uint32(1)]])
-
-
-def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
-    parts = [chunk.flatten().to_numpy() for chunk in column.chunks]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.uint64)])
 
 
 def _first_line(error: BaseException) -> str:

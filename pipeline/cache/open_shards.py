@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import CacheError
@@ -25,9 +26,9 @@ class ShardFile:
         except OSError as error:
             raise CacheError(f"{path} cannot be read ({(error.strerror or '').lower()}), so check the disk") from None
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # as the interpreter ends, `os` is gone
         if self.fd >= 0:
-            os.close(self.fd)
+            close(self.fd)
 
 
 class OpenShards:

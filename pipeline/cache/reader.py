@@ -16,7 +16,7 @@ from .clip_damage import DamagedClipsError
 from .clip_request import Crop, check_request, integers, writable
 from .entries import Failure
 from .format import CacheHeader
-from .index_table import FrameFormat, IndexTable
+from .index_table import HEIGHT, NUM_FRAMES, WIDTH, FrameFormat, IndexTable
 from .open_shards import OpenShards
 from .video_info import VideoInfo, Videos
 
@@ -138,16 +138,20 @@ class Cache:
         """
         return np.fromiter(map(self._index.position, video_ids), np.int64)
 
+    def video_ids(self, positions: Iterable[int]) -> list[str]:
+        """Ids of the videos at places in the order of ``videos``; what ``positions`` undoes."""
+        return [self._index.id(int(position)) for position in positions]
+
     def frame_counts(self, modality: str) -> NDArray[np.int64]:
         """How many frames of a modality each video has, ``(V,)`` by position; 0 where it has none."""
         rows = self._index.dataset_rows(modality)
-        return np.where(rows < 0, 0, self._index.numbers["num_frames"][rows])
+        return np.where(rows < 0, 0, self._index.layouts[rows, NUM_FRAMES])
 
     def frame_sizes(self, modality: str) -> NDArray[np.int32]:
         """Height and width of each video's frames, ``(V, 2)`` by position; 0 where it has none."""
         rows = self._index.dataset_rows(modality)
-        sizes = [np.where(rows < 0, 0, self._index.numbers[name][rows]) for name in ("height", "width")]
-        return np.stack(sizes, axis=1)
+        sizes = np.where(rows[:, None] < 0, 0, self._index.layouts[rows, HEIGHT : WIDTH + 1])
+        return sizes.astype(np.int32)
 
     def frame_format(self, modality: str) -> FrameFormat:
         """Type, channels and scale of a modality's frames."""

@@ -1,0 +1,60 @@
+"""Names in memory as Arrow has them, with a search by value."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+
+class StringColumn:
+    """Distinct strings with a search by value: 4 bytes each beyond their own, shared by forked processes."""
+
+    def __init__(self, strings: pa.StringArray) -> None:
+        self._strings = strings
+        _, offsets, data = strings.buffers()
+        self._offsets = np.frombuffer(offsets, np.int32)[strings.offset :] if offsets else np.zeros(1, np.int32)
+        self._data = memoryview(data) if data else memoryview(b"")
+
+    def __len__(self) -> int:
+        return len(self._strings)
+
+    def __iter__(self) -> Iterator[str]:
+        return (string.as_py() for string in self._strings)
+
+    def __getitem__(self, position: int) -> str:
+        string: str = self._strings[position].as_py()
+        return string
+
+    def find(self, wanted: str) -> int | None:
+        """Position of ``wanted``, or None."""
+        try:
+            raw = wanted.encode()
+        except UnicodeEncodeError:
+            return None
+        place = bisect_left(self._order, raw, key=self._raw)
+        found = place < len(self._order) and self._raw(self._order[place]) == raw
+        return int(self._order[place]) if found else None
+
+    def head(self, count: int) -> list[str]:
+        """The first strings."""
+        found: list[str] = self._strings[:count].to_pylist()
+        return found
+
+    def containing(self, part: str) -> list[str]:
+        """Strings that contain ``part``."""
+        found: list[str] = self._strings.filter(pc.match_substring(self._strings, part)).to_pylist()
+        return found
+
+    @cached_property
+    def _order(self) -> NDArray[np.uint32]:
+        order: NDArray[np.uint32] = pc.sort_indices(self._strings).to_numpy().astype(np.uint32)
+        return order
+
+    def _raw(self, position: np.uint32) -> bytes:
+        return bytes(self._data[self._offsets[position] : self._offsets[position + np.uint32(1)]])
