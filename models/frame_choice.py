@@ -44,7 +44,8 @@ def clip_starts(num_frames: ArrayLike, span: ArrayLike, part: ArrayLike, parts: 
     starts = np.maximum(np.asarray(num_frames, np.int64) - np.asarray(span, np.int64) + 1, 1)
     part = np.asarray(part, np.int64)
     place = ((part + np.asarray(where, np.float64)) * starts / parts).astype(np.int64)
-    return np.minimum(place, ((part + 1) * starts - 1) // parts)  # part + where may have been rounded up
+    last = ((part + 1) * starts - 1) // parts
+    return np.asarray(np.minimum(place, last))  # part + where may have been rounded up
 
 
 def frame_numbers(starts: ArrayLike, num_frames: ArrayLike, length: int, stride: ArrayLike, short: Short) -> Frames:

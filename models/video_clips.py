@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..pipeline.cache import Cache, DamagedClipsError
 from ..pipeline.cache.clip_request import writable
-from ..pipeline.errors import UsageError
+from ..pipeline.errors import CacheError, UsageError
 from ..pipeline.numbers import whole_number
 from .clip_batch import ClipBatch, ClipFormat, shared_tensors, to_samples, to_tensors
 from .frame_choice import Frames
@@ -128,7 +128,8 @@ class VideoClips(ABC):
         UsageError
             If it is no key.
         DamagedClipsError
-            If it is damaged, and ``skip_damaged`` is not set (or too much is).
+            If it is damaged, and ``skip_damaged`` is not set (or too much is). In a worker of a DataLoader, a plain
+            ``CacheError`` of the same text.
         CacheError
             If the cache's files are gone.
         MissingExtraError
@@ -172,8 +173,9 @@ class VideoClips(ABC):
             numbers[waiting], damaged, error = self._read(waiting, epochs, samples, frames)
             if error is None:
                 break
-            if attempt > _STAND_INS:
-                raise error
+            if not self.skip_damaged or attempt > _STAND_INS:
+                # torch hands an error of a worker on with its class only if that takes one argument
+                raise CacheError(str(error)) if in_loader_worker() else error
             waiting = damaged
             samples[waiting] = integers(self.seed, epochs[waiting], asked[waiting], "stand-in", len(self), draw=attempt)
         videos = samples // self.clips_per_video
@@ -279,8 +281,6 @@ class VideoClips(ABC):
                 self._read_clips(modality, positions, frames[modality], crop, target)
             except DamagedClipsError as found:
                 self._record(modality, found)
-                if not self.skip_damaged:
-                    raise
                 error = error or found
                 damaged.update(each.clip for each in found.damage)
             if target is not whole:
@@ -296,8 +296,10 @@ class VideoClips(ABC):
             raise UsageError(
                 f"a key is the number of a sample, or (epoch, sample) as ClipSampler gives, got {_shown(keys)}"
             ) from None
-        epochs, samples = array.reshape(-1, 2).T
-        if epochs.size and epochs.min() < 0:
+        if not array.size:
+            raise UsageError("there are no keys: ask for at least one sample")
+        epochs, samples = array.T
+        if epochs.min() < 0:
             raise UsageError(f"an epoch is a number from 0, got {epochs.min()}")
         if (wrong := (samples < 0) | (samples >= len(self))).any():
             raise IndexError(f"there is no sample {samples[wrong][0]}: this dataset has {len(self):,}, from 0")
@@ -338,18 +340,14 @@ class VideoClips(ABC):
         """Height and width of the selected videos' frames, ``(V, 2)`` by modality."""
         return {name: self.cache.frame_sizes(name)[self.selection.positions] for name in self.modalities}
 
-    @cached_property
-    def _ids(self) -> list[str]:
-        return list(self.cache.videos)
-
     def _video_id(self, video: int) -> str:
-        return self._ids[int(self.selection.positions[video])]
+        return self.cache.video_ids([int(self.selection.positions[video])])[0]
 
     def _video_ids(self, batch: ClipBatch) -> list[str]:
-        return [self._ids[position] for position in batch.positions.tolist()]
+        return self.cache.video_ids(batch.positions.tolist())
 
     def __getstate__(self) -> dict[str, Any]:
-        made_again = ("formats", "_frame_sizes", "_ids")
+        made_again = ("formats", "_frame_sizes")
         return {name: value for name, value in self.__dict__.items() if name not in made_again}
 
 
