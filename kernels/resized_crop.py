@@ -102,12 +102,12 @@ def resized_crop(
 
 
 def _result_type(dtype: Any) -> np.dtype[Any]:
-    try:
-        given = np.dtype(dtype)
-    except (TypeError, ValueError):  # no type, or a number too long for its message
-        given = None
+    if isinstance(dtype, type) and issubclass(dtype, np.generic):
+        name = dtype.__name__
+    else:
+        name = dtype.name if isinstance(dtype, np.dtype) else dtype
     for result_type in _RESULTS:
-        if given == result_type:
+        if isinstance(name, str) and name == result_type.name:
             return result_type
     raise TypeError(f"dtype must be float32 or float16, got {shown(dtype)}")
 
