@@ -134,6 +134,7 @@ def test_a_read_only_folder_is_named(cache: Path, tmp_path: Path, monkeypatch: p
     def refuse(*arguments: object, **options: object) -> int:
         raise PermissionError(13, "Permission denied")
 
+    assert preview(cache, "-o", tmp_path / "before.png").exit_code == 0  # what it imports and compiles is there now
     monkeypatch.setattr("os.open", refuse)
     result = preview(cache, "-o", tmp_path / "look.png")
     assert result.exit_code == 1
