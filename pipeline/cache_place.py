@@ -23,6 +23,7 @@ from .cache.format import (
 )
 from .cache.sealed import looks_sealed
 from .errors import UsageError
+from .option_names import option
 from .videos import Video
 
 _NAMED = 40
@@ -32,7 +33,7 @@ def cache_folder(out: str | os.PathLike[str]) -> Path:
     """Return the absolute path of the cache's folder; a UsageError says that ``out`` is no path."""
     name = os.fspath(out)
     if not name or "\0" in name:
-        raise UsageError(f"the cache {name!r} is no path; name a folder for it")
+        raise UsageError(f"{option('out', 'the cache')} {name!r} is no path; name a folder for it")
     return Path(os.path.abspath(name))
 
 

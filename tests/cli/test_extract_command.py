@@ -142,6 +142,8 @@ def test_on_error_fail_stops_at_the_first(refused: Callable, tmp_path: Path) -> 
         (["--time-limit", "inf"], ["--time-limit must be above 0"]),
         (["--workers", "0"], ["--workers", "x>=1"]),
         (["--shard-videos", "0"], ["--shard-videos"]),
+        (["--out", ""], ["--out '' is no path; name a folder for it"]),
+        (["--engine", "slurm"], ["--engine", "'slurm'", "'local'"]),
         (["--on-error", "ignore"], ["--on-error", "'ignore'", "'skip', 'fail'"]),
         (["--labels", "imagenet:x"], ["--labels", "imagenet:x", "ucf101:DIR"]),
     ],
