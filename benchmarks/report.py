@@ -33,8 +33,8 @@ def option_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def publish(name: str, title: str, body: str, *, write: bool) -> None:
-    """Print a report and, with ``write``, keep it as ``results/NAME.md``.
+def publish(name: str, title: str, body: str, *, write: bool, part: str = "") -> None:
+    """Print a report and, with ``write``, keep it as ``results/NAME.md``, or ``results/NAME_PART.md``.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def publish(name: str, title: str, body: str, *, write: bool) -> None:
     print(f"\n{text}", flush=True)
     if write:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}.md").write_text(text)
+        (RESULTS / f"{name}{part and f'_{part}'}.md").write_text(text)
 
 
 def machine() -> str:

@@ -13,6 +13,7 @@ LENGTH = 16
 CROP = (112, 112)
 BATCH = 32
 WORKERS = 2
+DELIVERED = "delivered"  # ends the groups of those that hand over batches which others have read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .case import BATCH, CROP, FRAME, LENGTH, Batches, Clip, Contender, Task
+from .case import BATCH, CROP, DELIVERED, FRAME, LENGTH, Batches, Clip, Contender, Task
 from .workers import in_workers
 
 
@@ -89,7 +89,7 @@ CONTENDERS = (
     Contender(
         name="h5py on the same shards, DataLoader, 2 workers",
         open=two_workers,
-        group="h5py, delivered",
+        group=f"h5py, {DELIVERED}",
         needs=("torch",),
     ),
     Contender(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .case import BATCH, CROP, FRAME, LENGTH, Batches, Contender, Task
+from .case import BATCH, CROP, DELIVERED, FRAME, LENGTH, Batches, Contender, Task
 from .workers import in_workers
 
 CHUNK_BYTES = "64MB"  # as in its README
@@ -138,7 +138,7 @@ CONTENDERS = (
     Contender(
         name="LitData, these clips as tensors, DataLoader, 2 workers",
         open=two_workers,
-        group="clips, delivered",
+        group=f"clips, {DELIVERED}",
         needs=("litdata",),
         stores=("litdata",),
     ),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .case import BATCH, CROP, FRAME, LENGTH, WORKERS, Batches, Contender, Task
+from .case import BATCH, CROP, DELIVERED, FRAME, LENGTH, WORKERS, Batches, Contender, Task
 
 MODALITY = "residual"
 
@@ -120,7 +120,7 @@ CONTENDERS = (
     Contender(
         name=f"vidprep, DataLoader over ClipDataset, {WORKERS} workers",
         open=dataset_in_workers,
-        group="ours, delivered",
+        group=f"ours, {DELIVERED}",
         needs=("torch", "vidprep.models.data"),
         same_clips=False,
     ),

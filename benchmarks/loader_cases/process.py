@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import resource
@@ -22,12 +23,13 @@ _MOST_DIFFERENCE = 2.0  # grey levels, on average, between ways of decoding and 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One turn: ``num_bytes`` were delivered; processor time is that of the process and its workers."""
+    """One turn: ``num_bytes`` were delivered; processor time and bytes from the disk are of the workers too."""
 
     num_clips: int
     num_bytes: int
     seconds: float
     cpu_seconds: float
+    disk_bytes: int
 
     @property
     def speed(self) -> float:
@@ -49,8 +51,13 @@ class Runner:
 
 
 @contextmanager
-def running(contender: Contender, task: Task) -> Iterator[Runner]:
+def running(contender: Contender, task: Task, *, again: bool = False) -> Iterator[Runner]:
     """Start a contender's process and wait until it is ready.
+
+    Parameters
+    ----------
+    again
+        Whether it opens its stores again after the check: pages that it has mapped could not be dropped from memory.
 
     Raises
     ------
@@ -60,7 +67,7 @@ def running(contender: Contender, task: Task) -> Iterator[Runner]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     # No daemon, because those must not have workers.
-    process = context.Process(target=_serve, args=(theirs, contender, task))
+    process = context.Process(target=_serve, args=(theirs, contender, task, again))
     process.start()
     theirs.close()
     try:
@@ -74,9 +81,13 @@ def running(contender: Contender, task: Task) -> Iterator[Runner]:
         process.join()
 
 
-def _serve(pipe: Connection, contender: Contender, task: Task) -> None:
+def _serve(pipe: Connection, contender: Contender, task: Task, again: bool) -> None:
     epoch = contender.open(task)
     check(contender, task, epoch())
+    if again:
+        del epoch
+        gc.collect()
+        epoch = contender.open(task)
     pipe.send("ready")
     while True:
         try:
@@ -84,13 +95,19 @@ def _serve(pipe: Connection, contender: Contender, task: Task) -> None:
         except EOFError:
             return
         num_clips = num_bytes = 0
-        cpu, start = _cpu_seconds(), time.perf_counter()
+        cpu, disk, start = _cpu_seconds(), _disk_bytes(), time.perf_counter()
         for batch in epoch():
             num_clips += len(batch)
             num_bytes += batch.nbytes
-        seconds = time.perf_counter() - start
-        run = Run(num_clips=num_clips, num_bytes=num_bytes, seconds=seconds, cpu_seconds=_cpu_seconds() - cpu)
-        pipe.send(run)
+        pipe.send(
+            Run(
+                num_clips=num_clips,
+                num_bytes=num_bytes,
+                seconds=time.perf_counter() - start,
+                cpu_seconds=_cpu_seconds() - cpu,
+                disk_bytes=_disk_bytes() - disk,
+            )
+        )
 
 
 def check(contender: Contender, task: Task, batches: Iterator[Any]) -> None:
@@ -118,9 +135,18 @@ def check(contender: Contender, task: Task, batches: Iterator[Any]) -> None:
 
 def _cpu_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    ticks = 0
-    for child in multiprocessing.active_children():
-        stat = Path(f"/proc/{child.pid}/stat")
-        if stat.exists():  # Linux
-            ticks += sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))
+    ticks = sum(sum(map(int, text.rpartition(")")[2].split()[11:13])) for text in _of_workers("stat"))
     return used.ru_utime + used.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _disk_bytes() -> int:
+    """By the kernel's count; 0 where it keeps none."""
+    own = Path("/proc/self/io")
+    texts = [*([own.read_text()] if own.exists() else []), *_of_workers("io")]
+    return sum(int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith("read_bytes:"))
+
+
+def _of_workers(name: str) -> list[str]:
+    """What the kernel says about each worker process, on Linux."""
+    paths = [Path(f"/proc/{child.pid}/{name}") for child in multiprocessing.active_children()]
+    return [path.read_text() for path in paths if path.exists()]

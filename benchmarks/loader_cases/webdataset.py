@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .case import BATCH, CROP, FRAME, LENGTH, Batches, Contender, Task
+from .case import BATCH, CROP, DELIVERED, FRAME, LENGTH, Batches, Contender, Task
 from .workers import in_workers
 
 CLIPS_PER_TAR = 256  # 150 MB
@@ -94,7 +94,7 @@ CONTENDERS = (
     Contender(
         name="WebDataset (wids), these clips as .npy, DataLoader, 2 workers",
         open=two_workers,
-        group="clips, delivered",
+        group=f"clips, {DELIVERED}",
         needs=("wids", "torch"),
         stores=("webdataset",),
     ),
