@@ -6,8 +6,10 @@ import ctypes
 import threading
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...kernels.cpu import _threads
 from .clip_damage import ClipDamage
@@ -29,8 +31,17 @@ class BatchReader:
         self._shards = shards
         self._scratch = _Scratch()
 
-    def read(self, request: ClipRequest, *, verify: bool, num_threads: int | None) -> tuple[ClipDamage, ...]:
-        """Fill ``request.out`` with all that can be read; returns what cannot.
+    def read(
+        self, request: ClipRequest, out: NDArray[Any], *, verify: bool, num_threads: int | None
+    ) -> tuple[ClipDamage, ...]:
+        """Fill ``out`` with all of the request that can be read; returns what cannot.
+
+        Parameters
+        ----------
+        out
+            C-contiguous, of the request's shape and dtype.
+        num_threads
+            At most so many threads; all that kernels may use by default.
 
         Raises
         ------
@@ -39,11 +50,11 @@ class BatchReader:
         """
         damage: list[ClipDamage] = []
         for clips in _groups(request.layouts[:, SHARD].tolist()):
-            damage += self._read_group(request, clips, verify, num_threads)
+            damage += self._read_group(request, clips, out, verify, num_threads)
         return tuple(sorted(damage, key=lambda item: item.clip))
 
     def _read_group(
-        self, request: ClipRequest, clips: Integers, verify: bool, num_threads: int | None
+        self, request: ClipRequest, clips: Integers, out: NDArray[Any], verify: bool, num_threads: int | None
     ) -> list[ClipDamage]:
         from . import clip_decoder as code  # here, because Numba takes half a second that not every command needs
 
@@ -59,8 +70,8 @@ class BatchReader:
         table[:, code.NUM_CHUNKS] = chunks.starts[rows + 1] - first_chunks
         table[:, code.CHUNK_FRAMES : code.CODEC + 1] = layouts[:, CHUNK_FRAMES : CODEC + 1]
         table[:, code.TOP : code.LEFT + 1] = request.corners[clips]
-        height, width, channels = request.out.shape[2:]
-        item_bytes = request.out.itemsize
+        height, width, channels = out.shape[2:]
+        item_bytes = out.itemsize
         frame_bytes = table[:, code.FRAME_HEIGHT] * table[:, code.FRAME_WIDTH] * (channels * item_bytes)
         chunk_bytes = frame_bytes * table[:, code.CHUNK_FRAMES]
         impossible = (chunk_bytes < 1) | (chunk_bytes > MAX_CHUNK_BYTES)
@@ -78,18 +89,18 @@ class BatchReader:
         checksums = index.all_checksums if verify else np.empty(0, np.uint64)
         addresses = [_pread(), *decoder_addresses(zstd=zstd or verify)]
         counter, results = np.zeros(1, np.int64), np.empty((pieces, 2), np.int64)
-        out = request.out.reshape(-1).view(np.uint8)
+        flat = out.reshape(-1).view(np.uint8)
 
         def work(_: int) -> None:
             functions = np.array([*addresses, zstd_context() if zstd else 0], np.int64)
             scratch = self._scratch.of(scratch_bytes)
             code.read_pieces(
-                counter, table, frames, order, chunks.offsets, chunks.sizes, checksums, batch, functions, scratch, out,
+                counter, table, frames, order, chunks.offsets, chunks.sizes, checksums, batch, functions, scratch, flat,
                 results,
             )  # fmt: skip
 
         _threads.run_tasks(work, min(threads, pieces))
-        found = {}
+        found: dict[int, list[int]] = {}
         for piece in np.flatnonzero(results[:, 0] != code.GOOD).tolist():
             found.setdefault(piece * len(frames) // pieces, results[piece].tolist())
         return [

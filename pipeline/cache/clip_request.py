@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipRequest:
-    """Clips that exist, and room for them.
+    """Clips that exist.
 
     Parameters
     ----------
@@ -33,8 +34,8 @@ class ClipRequest:
         ``(N, L)``, frames of each clip, in any order.
     corners
         ``(N, 2)``, top and left of each clip's box, which lies inside the frame.
-    out
-        ``(N, L, h, w, C)``, C-contiguous, of the dtype as stored.
+    shape, dtype
+        Of the result: ``(N, L, h, w, C)``, as stored.
     """
 
     modality: str
@@ -43,12 +44,16 @@ class ClipRequest:
     layouts: Integers
     frames: Integers
     corners: Integers
-    out: NDArray[Any]
+    shape: tuple[int, int, int, int, int]
+    dtype: np.dtype[np.generic]
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the result."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
-def check_request(
-    index: IndexTable, modality: str, positions: Any, frames: Any, crop: Crop, out: Any | None
-) -> ClipRequest:
+def check_request(index: IndexTable, modality: str, positions: Any, frames: Any, crop: Crop) -> ClipRequest:
     """The request behind the arguments of ``Cache.read_frames``.
 
     Raises
@@ -78,7 +83,6 @@ def check_request(
         )
     corners, size = _boxes(index, positions, layouts[:, HEIGHT : WIDTH + 1], crop)
     frame_format = index.frame_format(modality)
-    shape = (*frames.shape, *size, frame_format.channels)
     return ClipRequest(
         modality=modality,
         positions=positions,
@@ -86,8 +90,37 @@ def check_request(
         layouts=layouts,
         frames=frames,
         corners=corners,
-        out=np.empty(shape, frame_format.dtype) if out is None else writable(out, shape, frame_format.dtype),
+        shape=(len(frames), frames.shape[1], *size, frame_format.channels),
+        dtype=frame_format.dtype,
     )
+
+
+def named_clips(clips: Any) -> tuple[list[Any], list[Any]]:
+    """Ids and first frames of (id, first frame) pairs.
+
+    Raises
+    ------
+    UsageError
+        They are no such pairs.
+    """
+    try:
+        pairs = [(video, start) for video, start in clips]
+    except (TypeError, ValueError):
+        raise UsageError(f"clips must be pairs (video id, first frame), got {repr(clips)[:80]}") from None
+    return [video for video, _ in pairs], [start for _, start in pairs]
+
+
+def positive(value: Any, name: str) -> int:
+    """An argument as an int of at least 1.
+
+    Raises
+    ------
+    UsageError
+        It is something else.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise UsageError(f"{name} must be an integer of at least 1, got {value!r}")
+    return int(value)
 
 
 def integers(values: Any, name: str, shape: str, ndim: int) -> Integers:
@@ -150,8 +183,8 @@ def _boxes(index: IndexTable, positions: Integers, sizes: Integers, crop: Crop) 
     boxes = _box_array(crop, len(sizes))
     size = boxes[0, 2:] if boxes.ndim == 2 else boxes
     if boxes.ndim == 2 and (boxes[:, 2:] != size).any():
-        other = boxes[(boxes[:, 2:] != size).any(axis=1).argmax(), 2:]
-        raise UsageError(f"boxes of a batch must be of one size, got {_by(size)} and {_by(other)} (height x width)")
+        odd = boxes[(boxes[:, 2:] != size).any(axis=1).argmax(), 2:]
+        raise UsageError(f"boxes of a batch must be of one size, got {_by(size)} and {_by(odd)} (height x width)")
     if size.min() < 1:
         raise UsageError(f"a crop of {_by(size)} is empty: height and width must be at least 1")
     corners = np.ascontiguousarray(boxes[:, :2]) if boxes.ndim == 2 else (sizes - size) // 2

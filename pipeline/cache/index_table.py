@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -30,6 +30,7 @@ SHARD, NUM_FRAMES, CHUNK_FRAMES, HEIGHT, WIDTH, CODEC = range(6)
 """Columns of ``IndexTable.layouts``."""
 
 _ROWS_AT_A_TIME = 4096
+_MANY_IDS = 2000  # a search for one by one takes as long as a table of hundreds of thousands
 _MATCHES_NAMED = 3
 _LEAST_LIKENESS = 0.75  # of difflib, 0 to 1: one wrong letter in four is no typo any more
 _MATCHES_TRIED = 5000  # ids compared for "did you mean": more would make a typo take seconds
@@ -139,6 +140,15 @@ class IndexTable:
                 raise UnknownVideoError(self._unknown(video_id))
             self._known[video_id] = position
         return position
+
+    def positions(self, video_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Places of videos. Many are looked up at once, in a table made for them."""
+        if len(video_ids) < _MANY_IDS or not all(isinstance(video, str) for video in video_ids):
+            return np.array([self.position(video) for video in video_ids], np.int64)
+        found = self._ids.find_all(video_ids)
+        if (found < 0).any():
+            raise UnknownVideoError(self._unknown(video_ids[int(found.argmin())]))
+        return found
 
     def id(self, position: int) -> str:
         """The video at a position."""

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from .batch_reader import BatchReader
 from .clip_damage import DamagedClipsError
-from .clip_request import Crop, check_request, integers, writable
+from .clip_request import ClipRequest, Crop, Integers, check_request, integers, named_clips, positive, writable
 from .entries import Failure
 from .format import CacheHeader
 from .index_table import HEIGHT, NUM_FRAMES, WIDTH, FrameFormat, IndexTable
+from .memory_pool import MemoryPool
 from .open_shards import OpenShards
 from .video_info import VideoInfo, Videos
+from .work_ahead import work_ahead
 
 
 class Cache:
@@ -121,7 +123,8 @@ class Cache:
         stored = np.empty(shape, dataset.dtype) if decode else result
         if start < stop:
             frames = np.arange(start, stop)
-            self._fill(modality, np.array([position]), frames[None], None, stored[None], verify=verify)
+            request = check_request(self._index, modality, np.array([position]), frames[None], None)
+            self._fill(request, stored[None], verify, None)
         if decode:
             np.multiply(stored, np.float32(1 if dataset.scale_factor is None else dataset.scale_factor), out=result)
             if dataset.add_offset:
@@ -136,7 +139,7 @@ class Cache:
         UnknownVideoError
             With ids that look alike.
         """
-        return np.fromiter(map(self._index.position, video_ids), np.int64)
+        return self._index.positions(list(video_ids))
 
     def video_ids(self, positions: Iterable[int]) -> list[str]:
         """Ids of the videos at places in the order of ``videos``; what ``positions`` undoes."""
@@ -179,10 +182,16 @@ class Cache:
         verify: bool = False,
         num_threads: int | None = None,
     ) -> NDArray[Any]:
-        """Clips of ``length`` frames, ``(N, length, h, w, C)``: ``clips`` are (video id, first frame)."""
-        positions = self.positions(video for video, _ in clips)
-        starts = integers([start for _, start in clips], "starts", "(clips,)", 1)
-        frames = starts[:, None] + np.arange(length) * stride
+        """Read clips of ``length`` frames, ``stride`` apart.
+
+        Parameters
+        ----------
+        clips
+            (video id, first frame) of each.
+
+        The other parameters, what is returned and what is raised are those of ``read_frames``.
+        """
+        positions, frames = self._named(clips, length, stride)
         return self.read_frames(modality, positions, frames, crop, out, verify=verify, num_threads=num_threads)
 
     def read_frames(
@@ -196,26 +205,45 @@ class Cache:
         verify: bool = False,
         num_threads: int | None = None,
     ) -> NDArray[Any]:
-        """Frames ``frames[i]``, in any order, of the video at ``positions[i]``: ``(N, L, h, w, C)``."""
-        filled = self._fill(modality, positions, frames, crop, out, verify=verify, num_threads=num_threads)
-        return filled if out is None else out
+        """Read any frames of any videos, in one call without Python in between.
 
-    def _fill(
-        self,
-        modality: str,
-        positions: Any,
-        frames: Any,
-        crop: Crop,
-        out: Any,
-        *,
-        verify: bool,
-        num_threads: int | None = None,
-    ) -> NDArray[Any]:
-        request = check_request(self._index, modality, positions, frames, crop, out)
-        damage = self._reader.read(request, verify=verify, num_threads=num_threads)
-        if damage:
-            raise DamagedClipsError(self.path, modality, damage, len(request.rows))
-        return request.out
+        Parameters
+        ----------
+        positions
+            ``(N,)`` integers: the video of each clip by its place in ``videos``.
+        frames
+            ``(N, L)`` integers: the frames of each clip, in any order; repeated ones are decompressed once.
+        crop
+            None for whole frames, which must be of one size; ``(h, w)`` at the centre of each clip's frames; or a box
+            ``(y, x, h, w)`` for each clip, all of one size. Only what lies inside is put together and written.
+        out
+            C-contiguous array to fill, of the shape and dtype of the result: of NumPy, or a torch tensor in CPU memory,
+            pinned or not.
+        verify
+            Compare each chunk with its checksum too. Without it, damage is noticed when it breaks the compression.
+        num_threads
+            At most so many threads; by default all cores of this process. With 1 no other thread is involved.
+
+        Returns
+        -------
+        ndarray
+            ``(N, L, h, w, C)`` as stored; ``out`` itself if that was given.
+
+        Raises
+        ------
+        UsageError
+            What does not exist was asked for, or ``out`` does not fit.
+        DamagedClipsError
+            Chunks are damaged. All clips but those that it names have been read.
+        CacheError
+            A shard is missing.
+        """
+        request = check_request(self._index, modality, positions, frames, crop)
+        if num_threads is not None:
+            positive(num_threads, "num_threads")
+        result = np.empty(request.shape, request.dtype) if out is None else writable(out, request.shape, request.dtype)
+        self._fill(request, result, verify, num_threads)
+        return result if out is None else out
 
     def read_batches(
         self,
@@ -227,7 +255,42 @@ class Cache:
         prefetch_bytes: int = 256 << 20,
         stride: int = 1,
         verify: bool = False,
+        num_threads: int | None = None,
     ) -> Iterator[NDArray[Any]]:
-        """``read_batch`` of one batch after the other, read ahead."""
-        for clips in batches:
-            yield self.read_batch(modality, clips, length, crop, stride=stride, verify=verify)
+        """Yield ``read_batch`` of each of ``batches``, in order, read by threads while those before are in use.
+
+        An error is raised in its batch's turn, and ends the iteration; closing the iterator ends the threads. Batches
+        are memory of a pool: when the last view of one is gone, a later one takes its place.
+
+        Parameters
+        ----------
+        batches
+            What ``read_batch`` calls clips. Iterated by a thread.
+        prefetch_bytes
+            What batches that wait to be taken may take at most, though one is always read ahead.
+        """
+        budget = positive(prefetch_bytes, "prefetch_bytes")
+        if num_threads is not None:
+            positive(num_threads, "num_threads")
+        pool = MemoryPool(budget)
+
+        def request(clips: Sequence[tuple[str, int]]) -> ClipRequest:
+            return check_request(self._index, modality, *self._named(clips, length, stride), crop)
+
+        def read(request: ClipRequest) -> NDArray[Any]:
+            out = pool.array(request.shape, request.dtype)
+            self._fill(request, out, verify, num_threads)
+            return out
+
+        return work_ahead(map(request, batches), read, lambda request: request.num_bytes, budget)
+
+    def _named(self, clips: Any, length: int, stride: int) -> tuple[Integers, Integers]:
+        """Positions and frames of clips."""
+        videos, starts = named_clips(clips)
+        steps = np.arange(positive(length, "length")) * positive(stride, "stride")
+        return self._index.positions(videos), integers(starts, "first frames", "(clips,)", 1)[:, None] + steps
+
+    def _fill(self, request: ClipRequest, out: NDArray[Any], verify: bool, num_threads: int | None) -> None:
+        damage = self._reader.read(request, out, verify=verify, num_threads=num_threads)
+        if damage:
+            raise DamagedClipsError(self.path, request.modality, damage, len(request.rows))

@@ -8,7 +8,8 @@ from pathlib import Path
 from .entries import DatasetSpec, VideoEntry
 from .format import CacheHeader, shard_path
 from .index import build_index
-from .reader import Cache, ModalityInfo, VideoInfo
+from .reader import Cache
+from .video_info import ModalityInfo, VideoInfo
 from .writer import ShardWriter
 
 _FRAMES = 64  # that are in memory at a time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -33,13 +33,23 @@ class StringColumn:
 
     def find(self, wanted: str) -> int | None:
         """Position of ``wanted``, or None."""
-        try:
-            raw = wanted.encode()
-        except UnicodeEncodeError:
+        if not _is_text(wanted):
             return None
+        raw = wanted.encode()
         place = bisect_left(self._order, raw, key=self._raw)
         found = place < len(self._order) and self._raw(self._order[place]) == raw
         return int(self._order[place]) if found else None
+
+    def find_all(self, wanted: Sequence[str]) -> NDArray[np.int64]:
+        """Position of each of many strings; -1 where there is none."""
+        strings = [text if text.isascii() or _is_text(text) else None for text in wanted]
+        positions: NDArray[np.int64] = (
+            pc.index_in(pa.array(strings, self._strings.type), value_set=self._strings)
+            .fill_null(-1)
+            .to_numpy()
+            .astype(np.int64)
+        )
+        return positions
 
     def head(self, count: int) -> list[str]:
         """The first strings."""
@@ -58,3 +68,8 @@ class StringColumn:
 
     def _raw(self, position: np.uint32) -> bytes:
         return bytes(self._data[self._offsets[position] : self._offsets[position + np.uint32(1)]])
+
+
+def _is_text(string: str) -> bool:
+    """Whether it can be told in UTF-8, which the names of some files cannot."""
+    return not any("\ud800" <= char <= "\udfff" for char in string)
