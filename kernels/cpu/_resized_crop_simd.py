@@ -3,7 +3,8 @@
 Interpolating between rows is plain SIMD on samples side by side; between columns it is not, as each pixel has its own
 neighbours. So eight rows of the result are made together: what comes from between rows is transposed, sample by
 sample, to vectors of eight rows, the vectors of neighbouring columns are mixed, and the results transposed back, which
-takes a channel's values out from between the others on the way.
+takes a channel's values out from between the others on the way. Where nothing is mixed and there are few channels,
+``copy_pixels`` takes them apart directly.
 
 Every function takes C-contiguous arrays and indices into their flattened form, and checks nothing. Halves are passed
 as uint16.
@@ -22,11 +23,12 @@ from numba.extending import intrinsic
 from ._vectors import FLOAT, INT32, INT64, call, pointer_to, shuffle, splat
 
 LANES = 8  # rows and columns of a tile
+RUN = 16  # pixels that are copied at a time
+MOST_SPREAD = 4  # channels that are taken apart without a transpose
 LARGE = 8 << 20  # bytes of a result that the last cache would not keep until somebody reads it
 _LINE = 64  # bytes
 
 _HALF, _INT16 = ir.HalfType(), ir.IntType(16)
-_VECTOR, _HALVES = ir.VectorType(FLOAT, LANES), ir.VectorType(_HALF, LANES)
 # Three rounds of a transpose: pairs of elements, pairs of pairs, halves. Each is one instruction with vectors of 32
 # bytes that are two of 16.
 _ROUNDS = (
@@ -49,16 +51,24 @@ def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
     return [rows[i] for i in (0, 2, 1, 3, 4, 6, 5, 7)]
 
 
-def _samples(builder: Any, pointer: Any, kind: Any) -> Any:
-    """Load 8 samples of Numba type ``kind`` as floats."""
-    vector = ir.VectorType(pointer.type.pointee, LANES)
-    values = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=kind.bitwidth // 8)
+def _as_floats(builder: Any, values: Any, kind: Any) -> Any:
+    """Turn a vector of samples of Numba type ``kind`` into floats."""
+
+    def vector(element: Any) -> Any:
+        return ir.VectorType(element, values.type.count)
+
     if kind == types.float32:
         return values
     if kind == types.uint16:
-        return builder.fpext(builder.bitcast(values, _HALVES), _VECTOR)
+        return builder.fpext(builder.bitcast(values, vector(_HALF)), vector(FLOAT))
     widen = builder.sext if kind.signed else builder.zext
-    return builder.sitofp(widen(values, ir.VectorType(INT32, LANES)), _VECTOR)
+    return builder.sitofp(widen(values, vector(INT32)), vector(FLOAT))
+
+
+def _samples(builder: Any, pointer: Any, kind: Any, lanes: int = LANES) -> Any:
+    """Load samples of Numba type ``kind``."""
+    vector = ir.VectorType(pointer.type.pointee, lanes)
+    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=kind.bitwidth // 8)
 
 
 def _mixed(builder: Any, a: Any, b: Any, weight: Any) -> Any:
@@ -67,12 +77,14 @@ def _mixed(builder: Any, a: Any, b: Any, weight: Any) -> Any:
 
 
 def _put(builder: Any, value: Any, pointer: Any, *, around_cache: bool = False) -> None:
-    """Store 8 floats where floats or halves go; straight to memory if they lie in it as in a vector."""
-    item = 4
+    """Store floats where floats or halves go; straight to memory if they lie there as vectors of eight do."""
+    lanes = value.type.count
     if pointer.type.pointee == _INT16:
-        value, item = builder.bitcast(builder.fptrunc(value, _HALVES), ir.VectorType(_INT16, LANES)), 2
+        halves = builder.fptrunc(value, ir.VectorType(_HALF, lanes))
+        value = builder.bitcast(halves, ir.VectorType(_INT16, lanes))
+    item = 2 if pointer.type.pointee == _INT16 else 4
     place = builder.bitcast(pointer, value.type.as_pointer())
-    instruction = builder.store(value, place, align=item * (LANES if around_cache else 1))
+    instruction = builder.store(value, place, align=item * (lanes if around_cache else 1))
     if around_cache:
         instruction.set_metadata("nontemporal", builder.module.add_metadata([INT32(1)]))
 
@@ -109,11 +121,14 @@ def mix_rows(typing_context: Any, samples: Any, places: Any, weights: Any, count
                 first = builder.select(builder.icmp_signed("<", first, last), first, last)
                 values = []
                 for r in range(LANES):
-                    upper = _samples(builder, builder.gep(rows[r], [first]), samples.dtype)
+                    upper = _as_floats(
+                        builder, _samples(builder, builder.gep(rows[r], [first]), samples.dtype), samples.dtype
+                    )
                     if plainly:
                         values.append(upper)
                         continue
                     lower = _samples(builder, builder.gep(rows[LANES + r], [first]), samples.dtype)
+                    lower = _as_floats(builder, lower, samples.dtype)
                     values.append(_mixed(builder, upper, lower, shares[r]))
                 goal = pointer_to(context, builder, columns, target, builder.mul(first, index(LANES)))
                 for k, column in enumerate(_transposed(builder, values)):
@@ -214,6 +229,73 @@ def _mix_columns(around_cache: bool) -> Callable[..., None]:
 
 
 mix_columns, mix_columns_around_cache = _mix_columns(False), _mix_columns(True)
+
+
+def _copy_pixels(around_cache: bool) -> Callable[..., None]:
+    """Make ``copy_pixels(samples, first, backwards, count, channels, affine, affine_index, out, index, plane)``.
+
+    ``count`` pixels from ``samples[first]`` on, all channels of each side by side, become rows ``out[index + plane c]``
+    of floats or halves, ``backwards`` in reverse order, multiplied and added to as by ``mix_columns``. There are at
+    most ``MOST_SPREAD`` channels, and at least ``RUN`` pixels; the last of so many overlap those before.
+    ``around_cache`` is as there.
+    """
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def copy_pixels(
+        typing_context: Any, samples: Any, first: Any, backwards: Any, count: Any, channels: Any, affine: Any,
+        affine_index: Any, out: Any, index: Any, plane: Any,
+    ) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, begin, reverse, size, depth, affine_array, first_factor, target, goal, plane_size = args
+            pixels = pointer_to(context, builder, samples, source, begin)
+            factors = pointer_to(context, builder, affine, affine_array, first_factor)
+            rows = pointer_to(context, builder, out, target, goal)
+            last = builder.sub(size, INT64(RUN))
+            runs = builder.sdiv(builder.add(size, INT64(RUN - 1)), INT64(RUN))
+
+            def copy(c: int, backwards: bool) -> None:
+                order = range(RUN - 1, -1, -1) if backwards else range(RUN)
+                factor, summand = (
+                    [
+                        splat(builder, builder.load(builder.gep(factors, [INT64(2 * channel + i)])), RUN)
+                        for channel in range(c)
+                    ]
+                    for i in (0, 1)
+                )
+                with cgutils.for_range(builder, runs) as loop:
+                    at = builder.mul(loop.index, INT64(RUN))
+                    at = builder.select(builder.icmp_signed("<", at, last), at, last)
+                    place = builder.mul(builder.sub(last, at) if backwards else at, INT64(c))
+                    run = _samples(builder, builder.gep(pixels, [place]), samples.dtype, RUN * c)
+                    for channel in range(c):
+                        one = shuffle(builder, run, run, [i * c + channel for i in order])
+                        value = _as_floats(builder, one, samples.dtype)
+                        value = call(builder, "fma", value, factor[channel], summand[channel])
+                        row = builder.gep(rows, [builder.add(at, builder.mul(plane_size, INT64(channel)))])
+                        _put(builder, value, row, around_cache=around_cache)
+
+            done = builder.append_basic_block("done")
+            switch = builder.switch(depth, done)
+            for c in range(1, MOST_SPREAD + 1):
+                block = builder.append_basic_block("channels")
+                switch.add_case(INT64(c), block)
+                with builder.goto_block(block):
+                    with builder.if_else(reverse) as (backward, forward):
+                        with backward:
+                            copy(c, True)
+                        with forward:
+                            copy(c, False)
+                    builder.branch(done)
+            builder.position_at_end(done)
+            return context.get_dummy_value()
+
+        n = types.intp
+        return types.void(samples, n, types.boolean, n, n, affine, n, out, n, n), generate
+
+    return copy_pixels  # type: ignore[no-any-return]
+
+
+copy_pixels, copy_pixels_around_cache = _copy_pixels(False), _copy_pixels(True)
 
 
 def _copy(around_cache: bool) -> Callable[..., None]:

@@ -10,7 +10,19 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..resized_crop_tables import CropTables
-from ._resized_crop_simd import LANES, LARGE, copy, copy_around_cache, mix_columns, mix_columns_around_cache, mix_rows
+from ._resized_crop_simd import (
+    LANES,
+    LARGE,
+    MOST_SPREAD,
+    RUN,
+    copy,
+    copy_around_cache,
+    copy_pixels,
+    copy_pixels_around_cache,
+    mix_columns,
+    mix_columns_around_cache,
+    mix_rows,
+)
 from ._threads import num_threads, run_tasks
 from ._vectors import fetch
 
@@ -76,17 +88,19 @@ def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache
     """Make blocks ``bounds[0]`` to ``bounds[1]`` of eight rows, counted through all frames of all clips.
 
     ``shape`` is (T, H, W, W with what pads a row, C, h, w); ``taps`` goes on after its last column, to eight of them.
+    ``whole_lines``: rows of the result are whole cache lines, to be written around the cache.
     """
     length, height, width, row_width, channels, out_height, out_width = shape
     blocks = -(-out_height // LANES)
     tile_width = max(out_width, LANES)
+    tile_plane, plane = LANES * tile_width, out_height * out_width * length
     columns = np.empty((row_width + 1) * channels * LANES, np.float32)
-    tile = np.empty(channels * LANES * tile_width, out.dtype)
+    tile = np.empty(channels * tile_plane, out.dtype)
     row_places, row_weights = np.empty(2 * LANES, np.int64), np.empty(LANES, np.float32)
     places, column_weights = np.empty(tile_width, np.int64), np.empty(tile_width, np.float32)
     line = _LINE // samples.itemsize
     clip = -1
-    first = count = 0
+    first = count = step = 0
     plain = at_edge = False
     for unit in range(bounds[0], bounds[1]):
         n, t, block = unit // (length * blocks), unit // blocks % length, unit % blocks
@@ -97,6 +111,7 @@ def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache
                 left, right = min(left, x), max(right, x)
                 places[j], column_weights[j] = x, weight
                 plain = plain and weight == 0
+            step = _step(places, out_width) if plain and channels <= MOST_SPREAD and out_width >= RUN else 0
             at_edge = right >= width - 1
             count = max((min(right + 2, width) - left) * channels, LANES)
             first = min(left * channels, row_width * channels - count)
@@ -117,33 +132,56 @@ def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache
                 ahead = row_places[r] + strides[1]
                 for i in range(ahead, ahead + count, line):
                     fetch(samples, i)
-        mix_rows(samples, row_places, row_weights, count, plain_rows, columns)
-        if at_edge and not plain:  # the last pixel has a neighbour like itself
-            end = (width * channels - first) * LANES
-            columns[end : end + channels * LANES] = columns[end - channels * LANES : end]
-        plane, index = out_height * out_width * length, ((n * channels * length + t) * out_height + begin) * out_width
-        pair = n * channels * 2
-        if rows == LANES and whole_lines:
-            mix_columns_around_cache(
-                columns, places, column_weights, out_width, plain, channels, affine, pair, out, index, plane, out_width
-            )
+        index, pair = ((n * channels * length + t) * out_height + begin) * out_width, n * channels * 2
+        if step != 0 and plain_rows:
+            for r in range(rows):
+                source, goal = row_places[r], index + r * out_width
+                if whole_lines:
+                    copy_pixels_around_cache(
+                        samples, source, step < 0, out_width, channels, affine, pair, out, goal, plane
+                    )
+                else:
+                    copy_pixels(samples, source, step < 0, out_width, channels, affine, pair, out, goal, plane)
+            written = True
+        else:
+            mix_rows(samples, row_places, row_weights, count, plain_rows, columns)
+            if at_edge and not plain:  # the last pixel has a neighbour like itself
+                end = (width * channels - first) * LANES
+                columns[end : end + channels * LANES] = columns[end - channels * LANES : end]
+            written = rows == LANES and (whole_lines or (tile_width == out_width and not around_cache))
+            if not written:
+                mix_columns(
+                    columns, places, column_weights, tile_width, plain, channels, affine, pair, tile, 0, tile_plane,
+                    tile_width,
+                )  # fmt: skip
+            elif whole_lines:
+                mix_columns_around_cache(
+                    columns, places, column_weights, out_width, plain, channels, affine, pair, out, index, plane,
+                    out_width,
+                )  # fmt: skip
+            else:
+                mix_columns(
+                    columns, places, column_weights, out_width, plain, channels, affine, pair, out, index, plane,
+                    out_width,
+                )  # fmt: skip
+        if written:
             continue
-        if rows == LANES and tile_width == out_width and not around_cache:
-            mix_columns(
-                columns, places, column_weights, out_width, plain, channels, affine, pair, out, index, plane, out_width
-            )
-            continue
-        size = LANES * tile_width
-        mix_columns(
-            columns, places, column_weights, tile_width, plain, channels, affine, pair, tile, 0, size, tile_width
-        )
         for c in range(channels):
-            index = (((n * channels + c) * length + t) * out_height + begin) * out_width
-            source = c * size
+            source, goal = c * tile_plane, index + c * plane
             if tile_width > out_width:
                 for r in range(rows):
-                    copy(tile, source + r * tile_width, out, index + r * out_width, out_width)
+                    copy(tile, source + r * tile_width, out, goal + r * out_width, out_width)
             elif around_cache:
-                copy_around_cache(tile, source, out, index, rows * out_width)
+                copy_around_cache(tile, source, out, goal, rows * out_width)
             else:
-                copy(tile, source, out, index, rows * out_width)
+                copy(tile, source, out, goal, rows * out_width)
+
+
+@njit(nogil=True, cache=True)
+def _step(places, count):  # type: ignore[no-untyped-def]
+    """Return 1 if places follow each other, -1 if they do backwards, else 0."""
+    step = places[1] - places[0]
+    for j in range(1, count):
+        if places[j] - places[j - 1] != step:
+            return 0
+    return step if abs(step) == 1 else 0
