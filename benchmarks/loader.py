@@ -76,7 +76,7 @@ def main() -> None:
     body = [
         f"{num_clips} random clips of {len(task.sources)} videos, in batches of {BATCH}; page cache "
         f"{'dropped before each turn' if options.cold else 'warm'}; median (least to most) of {rounds} rounds. "
-        "MB/s are of what is delivered. *vidprep is faster*: how many times, `Cache.read_batch` with 2 threads. CPU "
+        "MB/s are of what is delivered. *vidprep is faster*: how many times, the first row. CPU "
         "time is of all threads and workers, the system's part included.\n",
         _table(runs, cold=options.cold),
         "",
