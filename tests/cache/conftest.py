@@ -115,3 +115,31 @@ def make_cache(tmp_path: Path) -> Callable[..., MadeCache]:
         return MadeCache(path, frames)
 
     return make
+
+
+@pytest.fixture
+def cache_of(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a cache of given frames: modality to ``(T, H, W, C)`` by video, a shard each."""
+
+    def make(videos: dict[str, dict[str, NDArray[Any]]], **options: Any) -> Path:
+        path = tmp_path / "of"
+        names = tuple(sorted({name for datasets in videos.values() for name in datasets}))
+        header = CacheHeader(config={"modalities": list(names)}, tools={}, modalities=names, classes=(), source="")
+        header.write(path)
+        for number, (video, datasets) in enumerate(videos.items()):
+            settings = {"codec": "lz4", "chunk_frames": 4, "threads": 0, **options, "config_hash": header.config_hash}
+            with ShardWriter(shard_path(path, number), **settings) as shard:
+                with shard.video(video) as out:
+                    for name, frames in datasets.items():
+                        height, width, channels = frames.shape[1:]
+                        kind = frames.dtype.name
+                        out.add_dataset(
+                            DatasetSpec(modality=name, height=height, width=width, channels=channels, dtype=kind)
+                        )
+                        out.write(name, frames)
+                    out.describe(ENTRY)
+                shard.finish()
+        build_index(path)
+        return path
+
+    return make
