@@ -133,6 +133,12 @@ def damage_chunk(cache: Cache, video: str, modality: str, chunk: int) -> None:
 
 
 @pytest.fixture
+def clip_cache() -> Callable[..., Cache]:
+    """Writes a cache at a place, ``write_cache``."""
+    return write_cache
+
+
+@pytest.fixture
 def make_clips(tmp_path: Path) -> Callable[..., Cache]:
     """Makes a cache, ``write_cache`` without the path."""
 
