@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .data import FlowStacks as FlowStacks
     from .data import Segments as Segments
     from .data import UniformClips as UniformClips
+    from .loader import ClipLoader as ClipLoader
     from .samplers import ClipBatchSampler as ClipBatchSampler
     from .samplers import ClipSampler as ClipSampler
 
@@ -25,6 +26,7 @@ _PUBLIC = {
     "ClipBatchSampler": "samplers",
     "ClipDataset": "data",
     "ClipFormat": "clip_batch",
+    "ClipLoader": "loader",
     "ClipSampler": "samplers",
     "FlowStacks": "data",
     "Segments": "data",

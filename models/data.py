@@ -258,14 +258,15 @@ class FlowStacks(VideoClips):
         frames: Frames,
         crop: tuple[int, int] | Integers | None,
         out: NDArray[Any],
+        num_threads: int | None,
     ) -> None:
         if modality != "flow":
-            super()._read_clips(modality, positions, frames, crop, out)
+            super()._read_clips(modality, positions, frames, crop, out, num_threads)
             return
         count, _, height, width, _ = out.shape
         fields = np.empty((count, self.num_stacks * self.length, height, width, _FLOW_CHANNELS), out.dtype)
         try:
-            super()._read_clips(modality, positions, frames, crop, fields)
+            super()._read_clips(modality, positions, frames, crop, fields, num_threads)
         finally:  # where some clips are damaged, the others have been read
             stacks = fields.reshape(count, self.num_stacks, self.length, height, width, _FLOW_CHANNELS)
             out.reshape(count, self.num_stacks, height, width, self.length, _FLOW_CHANNELS)[:] = np.moveaxis(

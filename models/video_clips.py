@@ -137,22 +137,24 @@ class VideoClips(ABC):
         """
         if not isinstance(key, list):
             batch = self.read([key])
-            return to_samples(batch, self._video_ids(batch))[0]
+            return to_samples(batch, self.video_ids(batch))[0]
         self._warn_of_indices(key)
         if not in_loader_worker():
             batch = self.read(key)
-            return to_tensors(batch, self._video_ids(batch))
+            return to_tensors(batch, self.video_ids(batch))
         tensors = shared_tensors(self.formats, len(key))
         batch = self.read(key, out=tensors)
-        return to_tensors(batch, self._video_ids(batch), tensors)
+        return to_tensors(batch, self.video_ids(batch), tensors)
 
     def __getitems__(self, keys: list[int | Key]) -> list[dict[str, Any]]:
         """Return samples, for torch's DataLoader: they are read at once, which ``__getitem__`` of each is not."""
         self._warn_of_indices(keys)
         batch = self.read(keys)
-        return to_samples(batch, self._video_ids(batch))
+        return to_samples(batch, self.video_ids(batch))
 
-    def read(self, keys: Sequence[int | Key], out: Mapping[str, Any] | None = None) -> ClipBatch:
+    def read(
+        self, keys: Sequence[int | Key], out: Mapping[str, Any] | None = None, *, num_threads: int | None = None
+    ) -> ClipBatch:
         """Read the clips of keys.
 
         Parameters
@@ -160,17 +162,21 @@ class VideoClips(ABC):
         out
             By modality, C-contiguous arrays or CPU tensors ``(N, *shape)`` of its format in ``formats``, to be
             filled. New arrays by default.
+        num_threads
+            Threads that read; all cores by default, one in a worker of torch's DataLoader.
 
         Raises
         ------
         As ``__getitem__``; no torch is needed.
         """
         epochs, asked = self._parse(keys)
+        if num_threads is None and in_loader_worker():
+            num_threads = 1  # a worker has a core to itself, more or less
         frames = self._arrays(len(asked), out)
         samples, numbers = asked.copy(), np.empty((len(asked), self._num_times), np.int64)
         waiting = np.arange(len(asked))
         for attempt in range(1, _STAND_INS + 2):
-            numbers[waiting], damaged, error = self._read(waiting, epochs, samples, frames)
+            numbers[waiting], damaged, error = self._read(waiting, epochs, samples, frames, num_threads)
             if error is None:
                 break
             if not self.skip_damaged or attempt > _STAND_INS:
@@ -245,14 +251,18 @@ class VideoClips(ABC):
         frames: Frames,
         crop: tuple[int, int] | Integers | None,
         out: NDArray[Any],
+        num_threads: int | None,
     ) -> None:
         """Read frames into ``out``, of this modality's format."""
-        # A worker has a core to itself, more or less.
-        threads = 1 if in_loader_worker() else None
-        self.cache.read_frames(modality, positions, frames, crop, out, num_threads=threads)
+        self.cache.read_frames(modality, positions, frames, crop, out, num_threads=num_threads)
 
     def _read(
-        self, rows: Integers, epochs: Integers, samples: Integers, out: dict[str, NDArray[Any]]
+        self,
+        rows: Integers,
+        epochs: Integers,
+        samples: Integers,
+        out: dict[str, NDArray[Any]],
+        num_threads: int | None,
     ) -> tuple[Frames, Integers, DamagedClipsError | None]:
         """Read the samples at ``rows`` of a batch into these rows of ``out``.
 
@@ -278,7 +288,7 @@ class VideoClips(ABC):
         for modality, whole in out.items():
             target = whole if len(rows) == len(whole) else np.empty((len(rows), *whole.shape[1:]), whole.dtype)
             try:
-                self._read_clips(modality, positions, frames[modality], crop, target)
+                self._read_clips(modality, positions, frames[modality], crop, target, num_threads)
             except DamagedClipsError as found:
                 self._record(modality, found)
                 error = error or found
@@ -343,7 +353,7 @@ class VideoClips(ABC):
     def _video_id(self, video: int) -> str:
         return self.cache.video_ids([int(self.selection.positions[video])])[0]
 
-    def _video_ids(self, batch: ClipBatch) -> list[str]:
+    def video_ids(self, batch: ClipBatch) -> list[str]:
         return self.cache.video_ids(batch.positions.tolist())
 
     def __getstate__(self) -> dict[str, Any]:
