@@ -86,8 +86,12 @@ def zncc_cases(gpu: bool) -> Iterator[Case]:
 
 
 _TORCH_NOTE = (
-    "torch: `unfold`, then the products with unit features summed over channels (*sum*), or "
-    "`cosine_similarity`; `softmax` and its means after that. torch has its own layout, channels first, from the start."
+    "torch: float32, in inference mode, its own layout (channels first) from the start. All forms have `windows = "
+    "unfold(second, 2r+1, padding=r).view(N, C, (2r+1)², H, W)` in memory, and `softmax` over the window and its means "
+    "after the similarities. *sum*: of unit features, `(first[:, :, None] * windows).sum(1)`. *cosine_similarity*: "
+    "`cosine_similarity(first[:, :, None], windows, dim=1)`. *channels last*: the same along the last axis, as for "
+    "features that are (N, H, W, C): `cosine_similarity(first.permute(0, 2, 3, 1)[:, :, :, None], "
+    "windows.permute(0, 3, 4, 2, 1), dim=-1)`."
 )
 FAMILIES = (
     Family(
@@ -143,7 +147,11 @@ def _numpy_patches(frames: Any) -> Any:
 def _torch_costs() -> dict[str, Callable[..., Any]]:
     if not find_spec("torch"):
         return {}
-    return {"torch sum": _torch_sum, "torch cosine_similarity": _torch_cosine}
+    return {
+        "torch sum": _torch_sum,
+        "torch cosine_similarity": _torch_cosine,
+        "torch cosine_similarity, channels last": _torch_cosine_channels_last,
+    }
 
 
 def _torch_has_gpu() -> bool:
@@ -193,3 +201,10 @@ def _torch_cosine(first: Any, second: Any, radius: int) -> Any:
     from torch.nn.functional import cosine_similarity
 
     return cosine_similarity(first[:, :, None], _torch_windows(second, radius), dim=1)
+
+
+def _torch_cosine_channels_last(first: Any, second: Any, radius: int) -> Any:
+    from torch.nn.functional import cosine_similarity
+
+    windows = _torch_windows(second, radius).permute(0, 3, 4, 2, 1)
+    return cosine_similarity(first.permute(0, 2, 3, 1)[:, :, :, None], windows, dim=-1).permute(0, 3, 1, 2)
