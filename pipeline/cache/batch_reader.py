@@ -75,7 +75,8 @@ class BatchReader:
         frame_bytes = table[:, code.FRAME_HEIGHT] * table[:, code.FRAME_WIDTH] * (channels * item_bytes)
         chunk_bytes = frame_bytes * table[:, code.CHUNK_FRAMES]
         impossible = (chunk_bytes < 1) | (chunk_bytes > MAX_CHUNK_BYTES)
-        table[impossible, code.NUM_CHUNKS] = chunk_bytes[impossible] = 0  # the index is damaged: no chunk is looked at
+        # The index is damaged: none of their chunks is looked at.
+        table[impossible, code.NUM_CHUNKS], table[impossible, code.CHUNK_FRAMES], chunk_bytes[impossible] = 0, 1, 0
         scratch_bytes = code.scratch_bytes(int(chunk_bytes.max()), int(table[:, code.CHUNK_FRAMES].max()))
 
         zstd = bool((table[:, code.CODEC] == code.ZSTD).any())

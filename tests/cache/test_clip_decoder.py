@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vidprep.pipeline.cache import CODECS, Cache, shard_path
+from vidprep.pipeline.cache import CODECS, Cache, ClipDamage, DamagedClipsError, shard_path
 from vidprep.pipeline.errors import CacheError
 
 Make = Callable[..., Any]
