@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from kernel_cases import flow, frames, matching, warping
+from kernel_cases import crops, flow, frames, matching, warping
 from kernel_cases.case import Family
 from kernel_timing import Row, cpu_row, format_rows, gpu_row
 from report import cores, option_parser, publish, table
@@ -22,6 +22,7 @@ FAMILIES = {
     "matching": matching.FAMILIES,
     "warp": warping.FAMILIES,
     "flow": flow.FAMILIES,
+    "resized_crop": crops.FAMILIES,
 }
 _QUICK_CASES = 2
 _SWEEPS = 3  # times that everything is gone through, so that a while of other work on the machine spoils no row
