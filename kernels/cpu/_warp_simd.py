@@ -1,7 +1,7 @@
 """The inner loops of warping, in portable LLVM vector IR.
 
-``aim`` works on vectors of pixels, ``blend_run`` too, where these sample side by side; ``blend`` on the channels of one
-pixel, or of a few; ``stream`` on whatever lies side by side.
+``aim`` works on vectors of pixels, ``blend`` on the channels of one pixel, or of a few, ``stream`` on whatever lies
+side by side. Pixels of few channels and those of whole cache lines are also for ``_warp_few`` and ``_warp_lines``.
 Every function takes C-contiguous arrays and indices into their flattened form, and checks nothing.
 """
 
@@ -15,17 +15,17 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._vectors import FLOAT, INT32, INT64, call, integers, load, moved, pointer_to, reals, shuffle, splat, store
+from ._vectors import BIT, FLOAT, INT32, INT64, call, integers, load, moved, pointer_to, reals, shuffle, splat, store
 
 LANES = 16
-OUTSIDE, UNKNOWN, SIDE_BY_SIDE = (1 << LANES) - 1, 1 << LANES, 2 << LANES  # bits of what ``aim`` returns
+OUTSIDE, UNKNOWN = (1 << LANES) - 1, 1 << LANES  # bits of what ``aim`` returns
+FEATURES_DAMAGED, FLOW_DAMAGED, MINUEND_DAMAGED = 1, 2, 4  # bits of what is wrong with the input
 MOST_PAIRED = 8  # channels; both neighbours of a row fit a vector
 _GROUPS = {1: 8, 2: 4}  # pixels that are blended at a time, by channels
 LARGE = 8 << 20  # bytes of a result that the last cache would not keep until somebody reads it
 PADDING = 16  # floats that ``blend`` may write past its last pixel
 
 _VECTOR, _INT_VECTOR = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
-_INFINITY = 0xFF000000  # its bits, shifted left by one: those of numbers are less, those of NaN more
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -39,8 +39,8 @@ def aim(
     ``down[first + i]``, float32, are how far the sample lies from there. At the last column and row, the upper left
     neighbour is one before, so that all are inside.
 
-    Returns bits: one of ``OUTSIDE`` for every sample outside the image, whose place is 0; ``UNKNOWN`` if the flow has
-    NaN; and ``SIDE_BY_SIDE`` alone if all are inside and their upper left neighbours lie side by side.
+    Returns bits: one of ``OUTSIDE`` for every sample outside the image, whose place is 0, and ``UNKNOWN`` if the flow
+    has NaN.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -84,13 +84,6 @@ def aim(
         with builder.if_else(all_between, likely=True) as (usual, unusual):
             with usual:
                 put(cells, fractions)
-                aligned = None
-                for cell, steps in zip(cells, (lanes, integers(0, LANES)), strict=True):
-                    first_cell = shuffle(builder, cell, cell, [0] * LANES)
-                    same = builder.icmp_signed("==", cell, builder.add(first_cell, steps))
-                    aligned = same if aligned is None else builder.and_(aligned, same)
-                all_aligned = builder.icmp_signed("==", builder.bitcast(aligned, bits_type), bits_type(-1))
-                builder.store(builder.select(all_aligned, INT64(SIDE_BY_SIDE), INT64(0)), result)
             with unusual:
                 inside = None
                 moved_cells, moved_fractions = [], []
@@ -117,7 +110,15 @@ def aim(
     return n(flow, n, types.float32, n, n, n, n, places, right, down, n), generate
 
 
-def _mixed(builder: Any, a: Any, b: Any, fraction: Any) -> Any:
+def fetch_from(builder: Any, pointer: Any, offset: Any = 0) -> None:
+    """Ask for the cache line ``offset`` elements past a pointer, into the second cache, and do not wait for it."""
+    place = builder.bitcast(moved(builder, pointer, offset), cgutils.voidptr_t)
+    function_type = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, INT32, INT32, INT32])
+    function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+    builder.call(function, [place, INT32(0), INT32(2), INT32(1)])
+
+
+def mixed(builder: Any, a: Any, b: Any, fraction: Any) -> Any:
     """``(a - a * fraction) + b * fraction``: exactly ``a`` at 0 and ``b`` at 1."""
     return call(builder, "fmuladd", b, fraction, call(builder, "fmuladd", builder.fneg(fraction), a, a))
 
@@ -149,7 +150,7 @@ def _pairs_of_pixels(
         return shuffle(builder, values, values, [i for i in range(group) for _ in range(copies)])
 
     lower = [moved(builder, pointer, below) for pointer in upper]
-    both = _mixed(builder, pixels(upper), pixels(lower), spread(down, lanes))
+    both = mixed(builder, pixels(upper), pixels(lower), spread(down, lanes))
     size, width = group * channels, both.type.count
     result_lanes = 1 << (size - 1).bit_length()
     nothing = ir.Constant(both.type, ir.Undefined)  # nobody needs what lies behind the channels of the last pixel
@@ -161,10 +162,20 @@ def _pairs_of_pixels(
 
     amounts = load(builder, right, fractions)
     amount = shuffle(builder, amounts, amounts, [min(lane // channels, group - 1) for lane in range(result_lanes)])
-    store(builder, _mixed(builder, side(0), side(beside), amount), out)
+    store(builder, mixed(builder, side(0), side(beside), amount), out)
 
 
-def _many_channels(builder: Any, lanes: int, right: Any, down: Any, taps: list[Any], size: Any, out: Any) -> None:
+def weighted(builder: Any, values: list[Any], weights: list[Any]) -> Any:
+    """Sum products of vectors, from 0 on, so that a sum of 0 has no sign."""
+    total = reals(0.0, values[0].type.count)
+    for value, weight in zip(values, weights, strict=True):
+        total = call(builder, "fmuladd", value, weight, total)
+    return total
+
+
+def _many_channels(
+    builder: Any, lanes: int, right: Any, down: Any, taps: list[Any], size: Any, ahead: Any, out: Any
+) -> None:
     """Blend a pixel of any number of channels from ``lanes`` on; the last lanes overlap those before."""
     vector = ir.VectorType(FLOAT, lanes)
     a, b = builder.load(right), builder.load(down)
@@ -175,106 +186,78 @@ def _many_channels(builder: Any, lanes: int, right: Any, down: Any, taps: list[A
     with cgutils.for_range(builder, blocks) as loop:
         channel = builder.mul(loop.index, INT64(lanes))
         channel = builder.select(builder.icmp_signed("<", channel, last), channel, last)
-        total = None
-        for tap, weight in zip(taps, splats, strict=True):
-            value = load(builder, moved(builder, tap, channel), vector)
-            total = builder.fmul(value, weight) if total is None else call(builder, "fmuladd", value, weight, total)
-        store(builder, total, moved(builder, out, channel))
+        values = [load(builder, moved(builder, tap, channel), vector) for tap in taps]
+        store(builder, weighted(builder, values, splats), moved(builder, out, channel))
+        fetch_from(builder, ahead, channel)
+
+
+def blend_pixels(
+    builder: Any, image: Any, place_pointer: Any, right_pointer: Any, down_pointer: Any, pixels: Any, beside: Any,
+    under: Any, size: Any, ahead: Any, result: Any,
+) -> None:  # fmt: skip
+    """Blend pixels one by one, or as many as fit a vector: ``blend`` with pointers."""
+    done = builder.append_basic_block("done")
+    paired = builder.icmp_signed("!=", beside, beside.type(0))
+    lanes = size.type(1)
+    for power in (2, 4, 8, 16):
+        lanes = builder.select(builder.icmp_signed(">=", size, size.type(power)), size.type(power), lanes)
+    many = builder.sub(size.type(0), lanes)
+    few = builder.select(builder.icmp_signed("<=", size, size.type(MOST_PAIRED)), size, many)
+    switch = builder.switch(builder.select(paired, few, many), done)
+    for variant in (*range(1, MOST_PAIRED + 1), -1, -2, -4, -8, -16):
+        block = builder.append_basic_block("paired" if variant > 0 else "many")
+        switch.add_case(size.type(variant), block)
+        group = _GROUPS.get(variant, 1)
+        step = size.type(variant) if variant > 0 else size  # with the channels known, the product is cheap
+        with builder.goto_block(block):
+            groups = builder.sdiv(builder.add(pixels, pixels.type(group - 1)), pixels.type(group))
+            with cgutils.for_range(builder, groups) as loop:
+                pixel = builder.mul(loop.index, pixels.type(group))
+                upper = []
+                for k in range(group):
+                    at = builder.add(pixel, pixel.type(k))
+                    place = builder.sext(builder.load(moved(builder, place_pointer, at)), INT64)
+                    upper.append(moved(builder, image, builder.mul(place, step)))
+                a, b = moved(builder, right_pointer, pixel), moved(builder, down_pointer, pixel)
+                goal = moved(builder, result, builder.mul(pixel, step))
+                if variant > 0:
+                    _pairs_of_pixels(builder, variant, a, b, upper, under, goal)
+                else:
+                    lower = moved(builder, upper[0], under)
+                    taps = [upper[0], moved(builder, upper[0], beside), lower, moved(builder, lower, beside)]
+                    _many_channels(builder, -variant, a, b, taps, size, moved(builder, ahead, pixel, step), goal)
+            builder.branch(done)
+    builder.position_at_end(done)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def blend(
-    typing_context: Any, features: Any, index: Any, places: Any, right: Any, down: Any, first: Any, count: Any,
-    to_right: Any, below: Any, channels: Any, out: Any, out_index: Any,
+    typing_context: Any, features: Any, index: Any, places: Any, right: Any, down: Any, count: Any,
+    to_right: Any, below: Any, channels: Any, ahead: Any, out: Any,
 ) -> Any:  # fmt: skip
-    """Blend the features of pixels ``first`` to ``first + count`` of a row into ``out[out_index:]``.
+    """Blend the features of ``count`` pixels of a row into ``out``, which has ``PADDING`` more.
 
     The image begins at ``features[index]``; ``places``, ``right`` and ``down`` are those of ``aim``; ``to_right`` and
-    ``below`` are the distances to the next pixel and the next row, or 0 if there is none.
+    ``below`` are the distances to the next pixel and the next row, or 0 if there is none. Of many channels, memory is
+    asked for ``features[ahead:]``, as much as is blended.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, i, place_array, right_array, down_array, begin, pixels, beside, under, size, target, o = args
-        image = pointer_to(context, builder, features, source, i)
-        place_pointer = pointer_to(context, builder, places, place_array, begin)
-        right_pointer = pointer_to(context, builder, right, right_array, begin)
-        down_pointer = pointer_to(context, builder, down, down_array, begin)
-        result = pointer_to(context, builder, out, target, o)
-        done = builder.append_basic_block("done")
-        paired = builder.icmp_signed("!=", beside, beside.type(0))
-        lanes = size.type(1)
-        for power in (2, 4, 8, 16):
-            lanes = builder.select(builder.icmp_signed(">=", size, size.type(power)), size.type(power), lanes)
-        many = builder.sub(size.type(0), lanes)
-        few = builder.select(builder.icmp_signed("<=", size, size.type(MOST_PAIRED)), size, many)
-        switch = builder.switch(builder.select(paired, few, many), done)
-        for variant in (*range(1, MOST_PAIRED + 1), -1, -2, -4, -8, -16):
-            block = builder.append_basic_block("paired" if variant > 0 else "many")
-            switch.add_case(size.type(variant), block)
-            group = _GROUPS.get(variant, 1)
-            step = size.type(variant) if variant > 0 else size  # with the channels known, the product is cheap
-            with builder.goto_block(block):
-                groups = builder.sdiv(builder.add(pixels, pixels.type(group - 1)), pixels.type(group))
-                with cgutils.for_range(builder, groups) as loop:
-                    pixel = builder.mul(loop.index, pixels.type(group))
-                    upper = []
-                    for k in range(group):
-                        at = builder.add(pixel, pixel.type(k))
-                        place = builder.sext(builder.load(moved(builder, place_pointer, at)), INT64)
-                        upper.append(moved(builder, image, builder.mul(place, step)))
-                    a, b = moved(builder, right_pointer, pixel), moved(builder, down_pointer, pixel)
-                    goal = moved(builder, result, builder.mul(pixel, step))
-                    if variant > 0:
-                        _pairs_of_pixels(builder, variant, a, b, upper, under, goal)
-                    else:
-                        lower = moved(builder, upper[0], under)
-                        taps = [upper[0], moved(builder, upper[0], beside), lower, moved(builder, lower, beside)]
-                        _many_channels(builder, -variant, a, b, taps, size, goal)
-                builder.branch(done)
-        builder.position_at_end(done)
+        source, i, place_array, right_array, down_array, pixels, beside, under, size, on, target = args
+        blend_pixels(
+            builder,
+            pointer_to(context, builder, features, source, i),
+            pointer_to(context, builder, places, place_array, INT64(0)),
+            pointer_to(context, builder, right, right_array, INT64(0)),
+            pointer_to(context, builder, down, down_array, INT64(0)),
+            pixels, beside, under, size,
+            pointer_to(context, builder, features, source, on),
+            pointer_to(context, builder, out, target, INT64(0)),
+        )  # fmt: skip
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(features, n, places, right, down, n, n, n, n, n, out, n), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def blend_run(
-    typing_context: Any, features: Any, index: Any, right: Any, down: Any, first: Any, below: Any, channels: Any,
-    out: Any, out_index: Any,
-) -> Any:  # fmt: skip
-    """Blend 16 pixels of at most ``MOST_PAIRED`` channels whose upper left neighbours lie side by side.
-
-    ``features[index]`` begins the first of these; else as ``blend``, to the same bits.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source, i, right_array, down_array, begin, under, size, target, o = args
-        upper = pointer_to(context, builder, features, source, i)
-        lower = moved(builder, upper, under)
-        result = pointer_to(context, builder, out, target, o)
-        a = load(builder, pointer_to(context, builder, right, right_array, begin), _VECTOR)
-        b = load(builder, pointer_to(context, builder, down, down_array, begin), _VECTOR)
-        done = builder.append_basic_block("done")
-        switch = builder.switch(size, done)
-        for channels in range(1, MOST_PAIRED + 1):
-            block = builder.append_basic_block("channels")
-            switch.add_case(size.type(channels), block)
-            with builder.goto_block(block):
-                for offset in range(0, channels * LANES, LANES):
-                    pixels = [(offset + lane) // channels for lane in range(LANES)]
-                    to_right, to_below = (shuffle(builder, value, value, pixels) for value in (a, b))
-                    sides = []
-                    for step in (0, channels):
-                        above, under_it = (load(builder, row, _VECTOR, offset + step) for row in (upper, lower))
-                        sides.append(_mixed(builder, above, under_it, to_below))
-                    store(builder, _mixed(builder, sides[0], sides[1], to_right), result, offset)
-                builder.branch(done)
-        builder.position_at_end(done)
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.void(features, n, right, down, n, n, n, out, n), generate
+    return types.void(features, n, places, right, down, n, n, n, n, n, out), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -283,45 +266,47 @@ def finite(typing_context: Any, samples: Any, index: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array, first, size = args
-        source = builder.bitcast(pointer_to(context, builder, samples, array, first), INT32.as_pointer())
-        width = 4 * LANES
-        vector = ir.VectorType(INT32, width)
-        largest, tail = cgutils.alloca_once(builder, vector), cgutils.alloca_once(builder, INT32)
-        builder.store(ir.Constant(vector, [0] * width), largest)
-        builder.store(INT32(0), tail)
-
-        def keep(place: Any, value: Any) -> None:
-            doubled, before = builder.add(value, value), builder.load(place)  # without the sign
-            builder.store(builder.select(builder.icmp_unsigned(">", doubled, before), doubled, before), place)
-
-        blocks = builder.sdiv(size, size.type(width))
-        whole = builder.mul(blocks, size.type(width))
-        with cgutils.for_range(builder, blocks) as loop:
-            keep(largest, load(builder, moved(builder, source, builder.mul(loop.index, size.type(width))), vector))
-        with cgutils.for_range(builder, size, start=whole) as loop:
-            keep(tail, builder.load(moved(builder, source, loop.index)))
-        lanes_fine = builder.icmp_unsigned("<", builder.load(largest), ir.Constant(vector, [_INFINITY] * width))
-        bits = builder.bitcast(lanes_fine, ir.IntType(width))
-        return builder.and_(
-            builder.icmp_signed("==", bits, bits.type(-1)),
-            builder.icmp_unsigned("<", builder.load(tail), INT32(_INFINITY)),
-        )
+        source = pointer_to(context, builder, samples, array, first)
+        address = builder.udiv(builder.ptrtoint(source, INT64), INT64(4))
+        start = builder.and_(builder.sub(INT64(0), address), INT64(LANES - 1))  # of the next cache line
+        start = builder.select(builder.icmp_signed("<", start, size), start, size)
+        good = BIT(1)
+        position = cgutils.alloca_once(builder, INT64)
+        builder.store(INT64(0), position)
+        for lanes, end in ((1, start), (4 * LANES, size), (LANES, size), (1, size)):
+            kind = ir.VectorType(FLOAT, lanes)
+            total = cgutils.alloca_once(builder, kind)
+            builder.store(reals(0.0, lanes), total)  # stays 0, as 0 times a number is, but not 0 times NaN or infinity
+            begin = builder.load(position)
+            blocks = builder.sdiv(builder.sub(end, begin), INT64(lanes))
+            with cgutils.for_range(builder, blocks) as loop:
+                at = builder.add(begin, builder.mul(loop.index, INT64(lanes)))
+                values = load(builder, moved(builder, source, at), kind)
+                builder.store(call(builder, "fmuladd", values, reals(0.0, lanes), builder.load(total)), total)
+            builder.store(builder.add(begin, builder.mul(blocks, INT64(lanes))), position)
+            bits_type = ir.IntType(lanes)
+            zeros = builder.bitcast(builder.fcmp_ordered("==", builder.load(total), reals(0.0, lanes)), bits_type)
+            good = builder.and_(good, builder.icmp_signed("==", zeros, bits_type(-1)))
+        return good
 
     return types.boolean(samples, types.intp, types.intp), generate
 
 
 def _stream(subtract: bool, around_cache: bool) -> Callable[..., None]:
-    """Make ``stream(values, minuend, out, index, count)``.
+    """Make ``stream(values, value_index, minuend, ahead, out, index, count)``.
 
-    ``out[index + i]`` becomes ``values[i]``, or ``minuend[index + i] - values[i]``. ``around_cache`` writes whole
-    cache lines straight to memory, which spares reading them first.
+    ``out[index + i]`` becomes ``values[value_index + i]``, or ``minuend[index + i]`` less that. ``around_cache`` writes
+    whole cache lines straight to memory, which spares reading them first, and asks memory for as much of
+    ``minuend[index + ahead:]``.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def stream(typing_context: Any, values: Any, minuend: Any, out: Any, index: Any, count: Any) -> Any:
+    def stream(
+        typing_context: Any, values: Any, value_index: Any, minuend: Any, ahead: Any, out: Any, index: Any, count: Any
+    ) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            value_array, minuend_array, out_array, first, size = args
-            source = pointer_to(context, builder, values, value_array, first.type(0))
+            value_array, begin, minuend_array, on, out_array, first, size = args
+            source = pointer_to(context, builder, values, value_array, begin)
             other = pointer_to(context, builder, minuend, minuend_array, first)
             target = pointer_to(context, builder, out, out_array, first)
             head = size.type(0)
@@ -346,12 +331,14 @@ def _stream(subtract: bool, around_cache: bool) -> Callable[..., None]:
             with cgutils.for_range(builder, blocks) as loop:
                 start = builder.add(head, builder.mul(loop.index, size.type(LANES)))
                 move(start, _VECTOR, around_cache)
+                if subtract and around_cache:
+                    fetch_from(builder, other, builder.add(start, on))
             with cgutils.for_range(builder, size, start=tail) as loop:
                 move(loop.index, FLOAT, False)
             return context.get_dummy_value()
 
         n = types.intp
-        return types.void(values, minuend, out, n, n), generate
+        return types.void(values, n, minuend, n, out, n, n), generate
 
     return stream  # type: ignore[no-any-return]
 

@@ -1,7 +1,6 @@
-"""Warping on the CPU: where a chunk of a row samples, as vectors of pixels, then its features.
+"""Warping on the CPU: where pixels sample, as vectors of pixels, then their features.
 
-Pixels of few channels that sample side by side, as most do where motion is smooth, are vectors there, too; of others,
-each is a vector of channels.
+There are three ways, by the number of channels: few (``_warp_few``), whole cache lines (``_warp_lines``), and any.
 """
 
 from __future__ import annotations
@@ -12,17 +11,27 @@ from numpy.typing import NDArray
 
 from ._threads import num_threads, run_tasks
 from ._vectors import fetch
+from ._warp_few import LONGEST_FEW, warp_few
+from ._warp_lines import (
+    MASKED_LOADS,
+    subtract_lines,
+    subtract_lines_around_cache,
+    warp_lines,
+    warp_lines_around_cache,
+    weigh,
+)
 from ._warp_simd import (
+    FEATURES_DAMAGED,
+    FLOW_DAMAGED,
     LANES,
     LARGE,
+    MINUEND_DAMAGED,
     MOST_PAIRED,
     OUTSIDE,
     PADDING,
-    SIDE_BY_SIDE,
     UNKNOWN,
     aim,
     blend,
-    blend_run,
     copy,
     copy_around_cache,
     finite,
@@ -30,9 +39,9 @@ from ._warp_simd import (
     subtract_around_cache,
 )
 
-_FEATURES_DAMAGED, _FLOW_DAMAGED, _MINUEND_DAMAGED = 1, 2, 4
 _LEAST = 1 << 15  # floats of a task
-_AHEAD = 1 << 15  # floats that memory is asked for ahead of their use
+_AHEAD = 1 << 16  # floats that memory is asked for ahead of their use
+_AHEAD_OF_FEW = 1 << 15
 _CHUNK = 1024  # floats that are blended before they are written
 
 
@@ -50,107 +59,173 @@ def warp_cpu(
     """
     if out is None:
         out = np.empty(features.shape, np.float32)
-    height, width, channels = features.shape[-3:]
+    height, width, channels = shape = features.shape[-3:]
     if width < LANES:  # rows of at least a vector
-        flow = np.pad(flow, [(0, 0)] * (flow.ndim - 2) + [(0, LANES - width), (0, 0)])
+        padded = np.pad(flow, [(0, 0)] * (flow.ndim - 2) + [(0, LANES - width), (0, 0)])
     samples, vectors, values = features.reshape(-1), flow.reshape(-1), out.reshape(-1)
+    pixels = samples.size // channels
+    few = channels <= MOST_PAIRED and pixels >= width + 2 * LANES and max(height, width) < LONGEST_FEW
+    if not few and width < LANES:
+        vectors = padded.reshape(-1)
     other = samples if minuend is None else minuend.reshape(-1)
     for array in (samples, vectors, other):
         array.flags.writeable = False  # of the view: one type for Numba, whether or not the caller's may be written to
-    images = samples.size // (height * width * channels)
-    rows = images * height
-    tasks = min(rows, 4 * num_threads(), 1 + samples.size // _LEAST)
-    damage = np.zeros(tasks, np.int64)
+    units = pixels // LANES if few else pixels // width
+    tasks = min(units, 4 * num_threads(), 1 + samples.size // _LEAST)
+    damage = [0] * tasks
     around_cache = out.nbytes > LARGE
-    shape = (height, width, channels)
+    subtracting = minuend is not None
+    by_lines = MASKED_LOADS and channels % LANES == 0 and width >= LANES
 
     def work(i: int) -> None:
-        bounds = (rows * i // tasks, rows * (i + 1) // tasks)
-        damage[i] = _rows(samples, vectors, other, minuend is not None, shape, bounds, around_cache, values)
+        begin, end = units * i // tasks, units * (i + 1) // tasks
+        if few:
+            begin, end = begin * LANES, pixels if end == units else end * LANES
+            damage[i] = _pixels(samples, vectors, other, subtracting, shape, (begin, end), around_cache, values)
+        else:
+            damage[i] = _rows(samples, vectors, other, subtracting, shape, (begin, end), around_cache, by_lines, values)
 
     run_tasks(work, tasks)
-    damaged = int(np.bitwise_or.reduce(damage))
-    if damaged & _FLOW_DAMAGED:
+    damaged = 0
+    for bits in damage:
+        damaged |= bits
+    if damaged & FLOW_DAMAGED:
         raise ValueError("flow must be free of NaN; replace unknown vectors before warping")
-    for name, bit in zip(names, (_FEATURES_DAMAGED, _MINUEND_DAMAGED), strict=True):
+    for name, bit in zip(names, (FEATURES_DAMAGED, MINUEND_DAMAGED), strict=True):
         if damaged & bit:
             raise ValueError(f"{name} must be finite, got NaN or infinity")
     return out
 
 
 @njit(nogil=True, cache=True)
-def _rows(samples, vectors, minuend, subtracting, shape, bounds, around_cache, out):  # type: ignore[no-untyped-def]
+def _pixels(samples, vectors, minuend, subtracting, shape, bounds, around_cache, out):  # type: ignore[no-untyped-def]
+    """Warp pixels ``bounds[0]`` to ``bounds[1]``, counted through all images; return what was damaged."""
+    height, width, channels = shape
+    begin, end = bounds
+    places = np.empty(2 * LANES, np.float32)
+    results = np.empty(_CHUNK, np.float32)
+    chunk = _CHUNK // (channels * LANES) * LANES
+    ahead = _AHEAD_OF_FEW // channels
+    sign = np.float32(-1) if subtracting else np.float32(1)
+    damage = 0
+    pixel = begin
+    while pixel < end:
+        count = min(chunk, (end - pixel) // LANES * LANES)
+        known = 0  # pixels of the last vector that were warped before
+        if count == 0:
+            known = LANES - (end - pixel)
+            pixel, count = end - LANES, LANES
+        if pixel == begin or known > 0:
+            for i in range(LANES):
+                places[i] = (pixel + i) % width
+                places[LANES + i] = (pixel + i) // width % height
+        if subtracting or around_cache:
+            damage |= warp_few(samples, vectors, sign, places, pixel, count, height, width, channels, ahead, results, 0)
+            skipped = known * channels
+            index, size = pixel * channels + skipped, count * channels - skipped
+            if subtracting and not finite(minuend, index, size):
+                damage |= MINUEND_DAMAGED
+            _write(results, skipped, minuend, subtracting, ahead * channels, around_cache, out, index, size)
+        else:
+            damage |= warp_few(
+                samples, vectors, sign, places, pixel, count, height, width, channels, 0, out, pixel * channels
+            )
+        pixel += count
+    return damage
+
+
+@njit(nogil=True, cache=True)
+def _rows(  # type: ignore[no-untyped-def]
+    samples, vectors, minuend, subtracting, shape, bounds, around_cache, by_lines, out
+):
     """Warp rows ``bounds[0]`` to ``bounds[1]``, counted through all images; return what was damaged."""
     height, width, channels = shape
     right = channels if width > 1 else 0
     below = width * channels if height > 1 else 0
-    chunk = max(1, _CHUNK // (channels * LANES)) * LANES
+    chunk = max(2 if by_lines else 1, _CHUNK // (channels * LANES)) * LANES
     most = chunk + LANES  # pixels, as no chunk is less than a vector
     places = np.zeros(most, np.int32)  # in the image from the start: groups of pixels may reach behind a row
     to_right, down = np.zeros(most, np.float32), np.zeros(most, np.float32)
+    weights = np.empty(4 * most if by_lines else 0, np.float32)
     found = np.zeros(most // LANES, np.int64)
-    results = np.empty(most * channels + PADDING, np.float32)
+    results = np.empty(0 if by_lines else most * channels + PADDING, np.float32)
     damage = 0
     sign = np.float32(-1) if subtracting else np.float32(1)
     row_vectors = max(width, LANES)
-    few = channels <= MOST_PAIRED and width > 1
-    reach = max(1, _AHEAD // (width * channels)) * width * channels
+    ahead = _AHEAD // channels * channels if around_cache else 0
     for row in range(bounds[0], bounds[1]):
-        y, begin = row % height, row * width * channels
-        if not finite(samples, begin, width * channels):
-            damage |= _FEATURES_DAMAGED
-        if subtracting and not finite(minuend, begin, width * channels):
-            damage |= _MINUEND_DAMAGED
+        y = row % height
         image = (row - y) * width * channels
-        ahead = min(reach, out.size - begin - width * channels)
-        ahead_flow = ahead // channels * 2
         for x in range(0, max(1, width - LANES + 1), chunk):
             count = chunk if x + most <= width else width - x
             last = max(0, count - LANES)  # the last vector overlaps that before
-            if ahead > 0:
-                for i in range(begin + x * channels + ahead, begin + (x + count) * channels + ahead, 16):
-                    fetch(samples, i)
-                    if subtracting:
-                        fetch(minuend, i)
-                flow_begin = 2 * (row * row_vectors + x) + ahead_flow
-                for i in range(flow_begin, flow_begin + 2 * count, 16):
-                    fetch(vectors, i)
             num_vectors = -(-count // LANES)
+            unusual = 0
             for i in range(num_vectors):
                 at = min(i * LANES, last)
                 index = 2 * (row * row_vectors + x + at)
                 found[i] = aim(vectors, index, sign, x + at, y, width, height, places, to_right, down, at)
-            i = unusual = 0
-            while i < num_vectors:
-                at, end = min(i * LANES, last), i + 1
-                if few and found[i] == SIDE_BY_SIDE:
-                    place = image + places[at] * channels
-                    blend_run(samples, place, to_right, down, at, below, channels, results, at * channels)
-                else:
-                    unusual |= found[i]
-                    while end < num_vectors and not (few and found[end] == SIDE_BY_SIDE):
-                        unusual |= found[end]
-                        end += 1
-                    used = min(end * LANES, count) - at
-                    blend(
-                        samples, image, places, to_right, down, at, used, right, below, channels, results, at * channels
-                    )
-                i = end
+                unusual |= found[i]
+                if around_cache:
+                    fetch(vectors, index + 2 * (ahead // channels))
+                    fetch(vectors, index + 2 * (ahead // channels) + LANES)
+                if by_lines:
+                    weigh(to_right, down, at, found[i] & OUTSIDE, weights)
             if unusual & UNKNOWN:
-                damage |= _FLOW_DAMAGED
+                damage |= FLOW_DAMAGED
+            index, size = (row * width + x) * channels, count * channels
+            if not finite(samples, index, size):
+                damage |= FEATURES_DAMAGED
+            if by_lines:
+                if not _write_lines(
+                    samples, image, places, weights, count, right, below, channels, ahead, minuend, subtracting,
+                    around_cache, out, index,
+                ):  # fmt: skip
+                    damage |= MINUEND_DAMAGED
+                continue
+            if subtracting and not finite(minuend, index, size):
+                damage |= MINUEND_DAMAGED
+            blend(samples, image, places, to_right, down, count, right, below, channels, index + ahead, results)
             if unusual & OUTSIDE:
                 for i in range(num_vectors):
                     at = min(i * LANES, last)
                     for k in range(min(LANES, count) if found[i] & OUTSIDE else 0):
                         if found[i] >> k & 1:
                             results[(at + k) * channels : (at + k + 1) * channels] = 0
-            index, size = begin + x * channels, count * channels
-            if subtracting and around_cache:
-                subtract_around_cache(results, minuend, out, index, size)
-            elif subtracting:
-                subtract(results, minuend, out, index, size)
-            elif around_cache:
-                copy_around_cache(results, samples, out, index, size)
-            else:
-                copy(results, samples, out, index, size)
+            _write(results, 0, minuend, subtracting, ahead, around_cache, out, index, size)
     return damage
+
+
+@njit(nogil=True)
+def _write(  # type: ignore[no-untyped-def]
+    results, first, minuend, subtracting, ahead, around_cache, out, index, size
+):
+    if subtracting and around_cache:
+        subtract_around_cache(results, first, minuend, ahead, out, index, size)
+    elif subtracting:
+        subtract(results, first, minuend, ahead, out, index, size)
+    elif around_cache:
+        copy_around_cache(results, first, minuend, ahead, out, index, size)
+    else:
+        copy(results, first, minuend, ahead, out, index, size)
+
+
+@njit(nogil=True)
+def _write_lines(  # type: ignore[no-untyped-def]
+    samples, image, places, weights, count, right, below, channels, ahead, minuend, subtracting, around_cache,
+    out, index,
+):  # fmt: skip
+    """Blend and write; return whether the minuend is finite."""
+    if subtracting and around_cache:
+        return subtract_lines_around_cache(
+            samples, image, places, weights, count, right, below, channels, ahead, minuend, out, index
+        )
+    if subtracting:
+        return subtract_lines(
+            samples, image, places, weights, count, right, below, channels, ahead, minuend, out, index
+        )
+    if around_cache:
+        return warp_lines_around_cache(
+            samples, image, places, weights, count, right, below, channels, ahead, minuend, out, index
+        )
+    return warp_lines(samples, image, places, weights, count, right, below, channels, ahead, minuend, out, index)

@@ -25,6 +25,9 @@ SHAPES = [
     (2, 2, 1),
     (5, 16, 64),
     (3, 33, 130),
+    (2, 33, 16),
+    (3, 16, 48),
+    (4, 15, 32),
 ]
 
 
@@ -43,6 +46,57 @@ def test_equals_the_equation(run: Run, shape: tuple[int, ...]) -> None:
     result = run(warped_difference, first, second, flow)
     assert result.dtype == np.float32
     assert_matches_reference("warp", result, warped_difference_reference(first, second, flow))
+
+
+def smooth_flow(shape: tuple[int, ...]) -> np.ndarray:
+    """Motion that neighbours share, or nearly: whole vectors of pixels sample in one piece, in two, or in more."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return np.stack([3 * np.sin(x / 30 + y / 3), 4 * np.cos(x / 40 - y / 2)], -1).astype(np.float32)
+
+
+@pytest.mark.parametrize("channels", [*range(1, 10), 16])
+def test_equals_the_equation_for_smooth_motion(run: Run, channels: int) -> None:
+    first, second, _ = random_scene((2, 7, 45, channels))
+    flow = np.stack([smooth_flow((7, 45)), -smooth_flow((7, 45))])
+    expected = np.stack([warp_reference(*pair) for pair in zip(first, flow, strict=True)])
+    assert_matches_reference("warp", run(warp, first, flow), expected)
+    expected = np.stack([warped_difference_reference(*three) for three in zip(first, second, flow, strict=True)])
+    assert_matches_reference("warp", run(warped_difference, first, second, flow), expected)
+
+
+@pytest.mark.parametrize(("name", "value"), [("LONGEST_FEW", 0), ("MASKED_LOADS", False)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 7, 8, 16, 64])
+@pytest.mark.parametrize("smooth", [True, False])
+def test_every_way_leads_to_the_same_bytes(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object, channels: int, smooth: bool
+) -> None:
+    first, second, flow = random_scene((2, 19, 77, channels))
+    flow = np.stack([smooth_flow((19, 77))] * 2) if smooth else flow
+    expected = warp(first, flow).tobytes(), warped_difference(first, second, flow).tobytes()
+    monkeypatch.setattr("vidprep.kernels.cpu.warp." + name, value)
+    assert (warp(first, flow).tobytes(), warped_difference(first, second, flow).tobytes()) == expected
+
+
+@pytest.mark.parametrize("channels", [3, 16, 48])
+@pytest.mark.parametrize("large", [False, True])
+def test_arrays_may_begin_anywhere(monkeypatch: pytest.MonkeyPatch, channels: int, large: bool) -> None:
+    if large:
+        monkeypatch.setattr("vidprep.kernels.cpu.warp.LARGE", 0)  # every result goes around the cache
+    first, second, flow = random_scene((6, 37, channels))
+    expected = warp(first, flow), warped_difference(first, second, flow)
+
+    def begin_at(i: int, array: np.ndarray) -> np.ndarray:
+        moved = np.full(i + array.size + 1, 7, np.float32)[i:-1].reshape(array.shape)
+        moved[:] = array
+        return moved
+
+    for i in range(17):
+        a, b, v, out = begin_at(i, first), begin_at(3 * i % 16, second), begin_at(i // 2, flow), begin_at(i, first)
+        np.testing.assert_array_equal(warp(a, v, out=out), expected[0])
+        assert warp(first, v, out=out).base[i - 1] == 7
+        assert out.base[-1] == 7
+        np.testing.assert_array_equal(warped_difference(a, b, v, out=out), expected[1])
+        np.testing.assert_array_equal(warped_difference(a, b, v, out=b), expected[1])
 
 
 def test_batches_of_any_shape(run: Run) -> None:
@@ -209,8 +263,9 @@ def test_refuses_what_does_not_fit(run: Run, features: np.ndarray, flow: np.ndar
 
 
 @pytest.mark.parametrize("place", [(0, 0), (3, 4), (8, 18)])
-def test_refuses_nan(run: Run, place: tuple[int, int]) -> None:
-    good, second, flow = random_scene((9, 19, 3))
+@pytest.mark.parametrize("channels", [3, 17, 32])
+def test_refuses_nan(run: Run, place: tuple[int, int], channels: int) -> None:
+    good, second, flow = random_scene((9, 19, channels))
     bad_flow, bad = flow.copy(), good.copy()
     bad_flow[place][1] = np.nan
     with pytest.raises(ValueError, match="flow must be free of NaN"):
