@@ -39,7 +39,8 @@ class CropRule:
         None: boxes are of ``size``. Else the sides are those of the largest box of these proportions in the frame
         (for a square ``size`` the short side, squared), times one of these numbers; height and width each have
         theirs, at most one step apart in the order given, and all such pairs are equally likely. Wang et al.,
-        "Temporal Segment Networks", ECCV 2016, section 3.2: 1, .875, .75 and .66.
+        "Temporal Segment Networks", ECCV 2016, section 3.2, and after it paper D: 1, .875, .75 and .66; that both sides
+        are no more than a step apart is from the published code.
     aspect_jitter
         Height and width are multiplied by numbers from ``1 - aspect_jitter`` to ``1 + aspect_jitter``, chosen each
         by itself, and cut off at the frame. Paper D, section 3.4: 0.25.

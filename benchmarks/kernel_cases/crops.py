@@ -81,8 +81,8 @@ FAMILIES = (
         cases=cases,
         note=(
             f"Batches of {CLIPS} clips of uint8, each with a box of its own of the size named second, half of them "
-            "flipped, to normalised values, channels first. Boxes of 112x112 are copied, the others resized. torch goes "
-            "clip by clip: slice, `permute`, `interpolate`, `flip`; then scale and offset in place on the batch. "
+            "flipped, to normalised values, channels first. Boxes of 112x112 are copied, the others resized. torch "
+            "goes clip by clip: slice, `permute`, `interpolate`, `flip`; then scale and offset in place on the batch. "
             "Kornia: `crop_and_resize` of all frames as float32, `hflip`, `normalize`."
         ),
     ),

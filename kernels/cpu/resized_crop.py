@@ -50,7 +50,9 @@ def resized_crop_cpu(
         writeable=False,  # one type for Numba, whether or not the caller's may be written to
     )
     results = (out.view(np.uint16) if dtype == np.float16 else out).reshape(-1)
-    taps = np.pad(tables.taps, [(0, 0), (0, max(0, LANES - size[1])), (0, 0)], mode="edge")
+    taps = tables.taps
+    if size[1] < LANES:
+        taps = np.pad(taps, [(0, 0), (0, LANES - size[1]), (0, 0)], mode="edge")
     shape = (*frames.shape[1:3], width, frames.shape[3], channels, *size)
     around_cache = out.nbytes > LARGE
     whole_lines = around_cache and out.ctypes.data % _LINE == 0 and size[1] * out.itemsize % _LINE == 0
