@@ -26,6 +26,7 @@ _COMMANDS = {
     "verify": "Check every byte of a cache, and repair it.",
     "preview": "Look at a cache: a picture, a film or a page.",
     "index": "Merge finished shards into one index.",
+    "bench": "Measure what this machine does with a cache.",
     "doctor": "Say what this machine can do, and what to install.",
 }
 
