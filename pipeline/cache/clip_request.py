@@ -110,8 +110,8 @@ def named_clips(clips: Any) -> tuple[list[Any], list[Any]]:
     return [video for video, _ in pairs], [start for _, start in pairs]
 
 
-def positive(value: Any, name: str) -> int:
-    """An argument as an int of at least 1.
+def positive(value: Any, name: str, most: int = 1 << 62) -> int:
+    """An argument as an int from 1 to ``most``.
 
     Raises
     ------
@@ -120,6 +120,8 @@ def positive(value: Any, name: str) -> int:
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
         raise UsageError(f"{name} must be an integer of at least 1, got {value!r}")
+    if value > most:
+        raise UsageError(f"{name} {value} is more than there can be, {most}, so give less")
     return int(value)
 
 
@@ -188,7 +190,7 @@ def _boxes(index: IndexTable, positions: Integers, sizes: Integers, crop: Crop) 
     if size.min() < 1:
         raise UsageError(f"a crop of {_by(size)} is empty: height and width must be at least 1")
     corners = np.ascontiguousarray(boxes[:, :2]) if boxes.ndim == 2 else (sizes - size) // 2
-    if (wrong := ((corners < 0) | (corners + size > sizes)).any(axis=1)).any():
+    if (wrong := ((corners < 0) | (corners > sizes - size)).any(axis=1)).any():
         clip = int(wrong.argmax())
         place = f" at (y={corners[clip, 0]}, x={corners[clip, 1]})" if boxes.ndim == 2 else ""
         raise UsageError(

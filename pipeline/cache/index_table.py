@@ -250,6 +250,11 @@ class IndexTable:
         return np.stack([*columns, np.array([CODECS.index(name) for name in codecs], np.int64)[codes]], axis=1)
 
     @cached_property
+    def most_frames(self) -> int:
+        """Frames of the longest dataset."""
+        return int(self.layouts[:, NUM_FRAMES].max(initial=1))
+
+    @cached_property
     def chunks(self) -> Chunks:
         """The chunks of all rows."""
         lengths, offsets, sizes = self._lists(("chunk_offsets", np.uint64), ("chunk_sizes", np.uint32))

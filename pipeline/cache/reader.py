@@ -287,7 +287,8 @@ class Cache:
     def _named(self, clips: Any, length: int, stride: int) -> tuple[Integers, Integers]:
         """Positions and frames of clips."""
         videos, starts = named_clips(clips)
-        steps = np.arange(positive(length, "length")) * positive(stride, "stride")
+        most = self._index.most_frames
+        steps = np.arange(positive(length, "length", most)) * positive(stride, "stride", max(1, most - 1))
         return self._index.positions(videos), integers(starts, "first frames", "(clips,)", 1)[:, None] + steps
 
     def _fill(self, request: ClipRequest, out: NDArray[Any], verify: bool, num_threads: int | None) -> None:
