@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import common_backend
+from ._backend import can_take_results, common_backend
 from ._checks import shown, whole
 
 DEFAULT_PATCH = 9
 MAX_PATCH = 15
 
 
-def zncc_features(frames: Any, patch: int = DEFAULT_PATCH) -> Any:
+def zncc_features(frames: Any, patch: int = DEFAULT_PATCH, *, out: Any = None) -> Any:
     """Describe every pixel by the grey patch around it, less the patch's mean.
 
     The cosine similarity of two such features is the zero-mean normalised cross-correlation of the patches: what
@@ -25,6 +25,9 @@ def zncc_features(frames: Any, patch: int = DEFAULT_PATCH) -> Any:
         ``(T, H, W, 3)`` RGB or ``(T, H, W, 1)`` grey, uint8.
     patch
         Side of the patch in pixels: odd, 3..15.
+    out
+        Where to write the result, C-contiguous float32; a new array by default, which takes longer: features are
+        large, and the system hands out memory page by page.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def zncc_features(frames: Any, patch: int = DEFAULT_PATCH) -> Any:
     TypeError
         If ``frames`` is not a NumPy or CuPy array of uint8.
     ValueError
-        If the shape is not ``(T, H, W, 1)`` or ``(T, H, W, 3)``, or the patch is out of range.
+        If the shape is not ``(T, H, W, 1)`` or ``(T, H, W, 3)``, the patch is out of range, or ``out`` does not fit.
     """
     backend = common_backend(frames=frames)
     if frames.dtype != np.uint8:
@@ -48,10 +51,14 @@ def zncc_features(frames: Any, patch: int = DEFAULT_PATCH) -> Any:
     side = whole(patch, 3, MAX_PATCH)
     if side is None or side % 2 == 0:
         raise ValueError(f"patch must be an odd integer, 3..{MAX_PATCH}, got {shown(patch)}")
+    if out is not None:
+        expected = (*frames.shape[:3], side * side)
+        if not can_take_results(out, frames) or out.shape != expected or out.dtype != np.float32:
+            raise ValueError(f"out must be a C-contiguous {expected} float32 array like the frames, and writeable")
     if backend == "cuda":
         from .cuda.zncc import zncc_features_cuda
 
-        return zncc_features_cuda(frames, side)
+        return zncc_features_cuda(frames, side, out)
     from .cpu.features import zncc_features_cpu
 
-    return zncc_features_cpu(frames, side)
+    return zncc_features_cpu(frames, side, out)

@@ -69,11 +69,14 @@ def cost_volume_cases(gpu: bool) -> Iterator[Case]:
 
 
 def zncc_cases(gpu: bool) -> Iterator[Case]:
-    """Patches, of RGB frames."""
+    """Patches, of RGB frames, into an array made before and into a new one."""
     for shape in FRAMES:
         frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        out = np.zeros((*shape[:3], PATCH**2), np.float32)
         cpu: dict[str, Callable[[], Any]] = {
-            OURS: partial(zncc_features, frames, PATCH),
+            OURS: partial(zncc_features, frames, PATCH, out=out),
+            "vidprep, new array": partial(zncc_features, frames, PATCH),
+            "new array, filled": partial(_filled, out.shape),
             "NumPy": partial(_numpy_patches, frames),
         }
         yield Case(
@@ -81,7 +84,7 @@ def zncc_cases(gpu: bool) -> Iterator[Case]:
             count=shape[0],
             num_bytes=frames.nbytes + 4 * PATCH**2 * frames[..., 0].size,
             cpu=cpu,
-            gpu={OURS: partial(zncc_features, to_gpu(frames), PATCH)} if gpu else {},
+            gpu={OURS: partial(zncc_features, to_gpu(frames), PATCH, out=to_gpu(out))} if gpu else {},
         )
 
 
@@ -109,7 +112,8 @@ FAMILIES = (
         per_second=1e3,
         threaded=True,
         cases=zncc_cases,
-        note="A new array each call, for both, so the floor leaves out what the system takes to hand out memory.",
+        note="*new array*: of the result's size at each call, as NumPy has it; *filled* with a constant, it says what "
+        "the system takes to hand out memory.",
     ),
 )
 
@@ -134,6 +138,10 @@ def _case(shape: tuple[int, ...], radius: int, num_bytes: int, cpu: Any, on_gpu:
 def _neighbours(size: int, radius: int) -> int:
     """Count pairs of pixels of a line that are at most ``radius`` apart: those that need a product."""
     return size * (2 * radius + 1) - radius * (radius + 1)
+
+
+def _filled(shape: tuple[int, ...]) -> Any:
+    return np.full(shape, 1, np.float32)
 
 
 def _numpy_patches(frames: Any) -> Any:

@@ -18,19 +18,19 @@ LANES = 8  # at least half the side of a patch
 _RED, _GREEN, _BLUE = 77, 150, 29  # 256ths
 
 
-def zncc_features_cpu(frames: NDArray[np.uint8], patch: int) -> NDArray[np.float32]:
+def zncc_features_cpu(frames: NDArray[np.uint8], patch: int, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """See ``vidprep.kernels.features.zncc_features``; arguments are already checked."""
     frames = np.ascontiguousarray(frames)
     count, height = frames.shape[:2]
-    out = np.empty((*frames.shape[:3], patch * patch), np.float32)
+    features = np.empty((*frames.shape[:3], patch * patch), np.float32) if out is None else out
     bands = min(height, 2 * num_threads())
 
     def work(i: int) -> None:
         t, band = divmod(i, bands)
-        _patches(frames[t], height * band // bands, height * (band + 1) // bands, patch, out[t])
+        _patches(frames[t], height * band // bands, height * (band + 1) // bands, patch, features[t])
 
     run_tasks(work, count * bands)
-    return out
+    return features
 
 
 @njit(nogil=True, cache=True)

@@ -24,7 +24,7 @@ def similarities_of(shape: tuple[int, ...], radius: tuple[int, int]) -> np.ndarr
     return cost_volume_reference(*random_pair(shape), radius)
 
 
-@pytest.mark.parametrize("temperature", [0.02, 0.3, 10.0])
+@pytest.mark.parametrize("temperature", [0.012, 0.02, 0.3, 10.0])  # an online softmax, and without
 @pytest.mark.parametrize(("shape", "radius"), SHAPES)
 def test_equals_equations_1_and_2(
     run: Run, shape: tuple[int, ...], radius: tuple[int, int], temperature: float

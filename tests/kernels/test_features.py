@@ -38,6 +38,27 @@ def test_frames_that_are_not_contiguous(run: Run) -> None:
     np.testing.assert_array_equal(result, zncc_features(np.ascontiguousarray(frames[::2, ::2, ::-1]), 5))
 
 
+@pytest.mark.parametrize("patch", [3, 9])
+def test_writes_into_an_array_of_the_caller_and_nothing_else(run: Run, patch: int) -> None:
+    frames = random_frames((2, 3, 5, 3))
+
+    def into(x: Any, memory: Any) -> Any:
+        out = memory[1:-1]
+        assert zncc_features(x, patch, out=out) is out
+        return memory
+
+    result = run(into, frames, np.full((4, 3, 5, patch * patch), 777, np.float32))
+    np.testing.assert_array_equal(result[1:-1], zncc_features(frames, patch))
+    assert (result[[0, -1]] == 777).all()
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((1, 3, 5, 8), np.float32), ((1, 3, 5, 9), np.float64)])
+def test_refuses_an_output_that_does_not_fit(run: Run, shape: tuple[int, ...], dtype: type) -> None:
+    frames, out = random_frames((1, 3, 5, 3)), np.zeros(shape, dtype)
+    with pytest.raises(ValueError, match=r"out must be a C-contiguous \(1, 3, 5, 9\) float32 array"):
+        run(lambda x, y: zncc_features(x, 3, out=y), frames, out)
+
+
 def test_extremes_do_not_overflow(run: Run) -> None:
     frames = np.zeros((1, 15, 15, 3), np.uint8)
     frames[:, 7, 7] = 255
