@@ -13,7 +13,7 @@ from .resized_crop_tables import CropTables
 
 _SAMPLES = tuple(np.dtype(name) for name in ("uint8", "int8", "float16", "float32"))
 _RESULTS = tuple(np.dtype(name) for name in ("float16", "float32"))
-_MOST = 1 << 24  # pixels along a side of the result
+_MOST = 1 << 15  # pixels along a side of the result, so that 32 bits count all
 _SLACK = 1e-3  # pixels that a box may reach beyond the frame, for rounding
 
 

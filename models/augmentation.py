@@ -91,6 +91,8 @@ class Augmentation:
         dtype: Any = "float32",
     ) -> None:
         self.rule = CropRule(size=size, place=crop, scales=scales, aspect_jitter=aspect_jitter)  # type: ignore[arg-type]
+        if not isinstance(flip, (bool, np.bool_)):
+            raise UsageError(f"flip must be True or False, got {flip!r}")
         self.flip = bool(flip)
         self.mean = _by_modality("mean", mean)
         self.std = _by_modality("std", std)
@@ -125,7 +127,7 @@ class Augmentation:
             too) or a CUDA device, with any strides. On a GPU the work is queued on torch's current stream.
         samples
             ``(N,)`` integers: which sample of its dataset each clip is, ``batch["index"]``. Needed where anything is
-            random.
+            random. In memory of the CPU; a tensor on a GPU is fetched, which waits for the GPU.
         epochs
             One, or ``(N,)``.
         out

@@ -186,7 +186,7 @@ def test_views_and_read_only_clips(run: Run, dtype: type, view: tuple) -> None:
 
 # Results that go around the cache: whole lines at once; lines that begin anywhere; rows and blocks that end anywhere.
 @pytest.mark.parametrize("first", [0, 1, 16])
-@pytest.mark.parametrize("size", [(16, 32), (20, 33), (9, 5)])
+@pytest.mark.parametrize("size", [(16, 32), (20, 32), (20, 33), (9, 5)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_large_results(monkeypatch: pytest.MonkeyPatch, dtype: type, size: tuple[int, int], first: int) -> None:
     clips = random_clips((2, 3, 40, 50, 3))
@@ -246,6 +246,7 @@ BOXES = np.tile((0.0, 0.0, 10.0, 12.0), (2, 1))
         ({"boxes": BOXES * (1, 1, np.inf, 1)}, ValueError, r"got \(0.0, 0.0, inf, 12.0\)"),
         ({"boxes": [[1, 2], [3]]}, ValueError, r"boxes must be an array, got \[\[1, 2\], \[3\]\]"),
         ({"size": (0, 4)}, ValueError, r"size must be \(height, width\), each 1 to \d+ pixels, got \(0, 4\)"),
+        ({"size": (4, 40000)}, ValueError, r"each 1 to 32768 pixels, got \(4, 40000\)"),
         ({"size": 112}, ValueError, r"size must be \(height, width\), .* got 112"),
         ({"size": (8.0, 4)}, ValueError, r"got \(8.0, 4\)"),
         ({"flip": np.array([1, 0])}, ValueError, r"flip must be \(2,\) bool, one for each clip, got \(2,\) int64"),

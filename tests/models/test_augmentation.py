@@ -185,6 +185,7 @@ FRAMES = {"rgb": clips((2, 1, 20, 20, 3))}
         ({"dtype": "float64"}, "dtype must be float32 or float16, got 'float64'"),
         ({"crop": "middle"}, "crop must be one of"),
         ({"scales": (2,)}, "scales must be numbers above 0"),
+        ({"flip": "no"}, "flip must be True or False, got 'no'"),
         ({"seed": -1}, "seed must be 0 to"),
         ({"seed": 0.5}, "seed must be 0 to"),
     ],
