@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import common_backend
+from ._backend import can_take_results, common_backend
 from ._checks import real, shown, whole
 
 _MEDIAN_SIZES = (1, 3, 5)
@@ -169,7 +169,7 @@ def tvl1_flow(frames0: Any, frames1: Any, preset: str = "fast", **parameters: An
     return _solve((frames0, frames1), len(frames0), chosen)
 
 
-def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", **parameters: Any) -> Any:
+def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", *, out: Any = None, **parameters: Any) -> Any:
     """Estimate the motion from each frame of a clip to the one ``step`` later; each frame's pyramid is built once.
 
     Parameters
@@ -180,6 +180,8 @@ def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", **parame
         Distance in frames, at least 1.
     preset, **parameters
         As for ``tvl1_flow``.
+    out
+        Where the result goes; a new array by default.
 
     Returns
     -------
@@ -189,7 +191,7 @@ def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", **parame
     Raises
     ------
     TypeError, ValueError
-        As ``tvl1_flow``, and if ``step`` is not a positive integer below T.
+        As ``tvl1_flow``, and if ``step`` is not a positive integer below T, or ``out`` no such array.
     """
     chosen = tvl1_parameters(preset, **parameters)
     common_backend(frames=frames)
@@ -199,7 +201,10 @@ def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", **parame
         raise ValueError(f"step must be a positive integer, got {shown(step)}")
     if len(frames) <= lag:
         raise ValueError(f"flow with step {shown(lag)} needs at least {shown(lag + 1)} frames, got {len(frames)}")
-    return _solve((frames,), lag, chosen)
+    expected = (len(frames) - lag, *frames.shape[1:], 2)
+    if out is not None and not (can_take_results(out, frames) and out.shape == expected and out.dtype == np.float32):
+        raise ValueError(f"out must be a C-contiguous {expected} float32 array like frames, and writeable")
+    return _solve((frames,), lag, chosen, out)
 
 
 def _check(name: str, frames: Any, axis: str) -> None:
@@ -207,20 +212,20 @@ def _check(name: str, frames: Any, axis: str) -> None:
         raise TypeError(f"{name} must be uint8 or float32, got {frames.dtype}")
     if frames.ndim != 3 or 0 in frames.shape:
         raise ValueError(f"{name} must be ({axis}, H, W) and not empty, got shape {tuple(frames.shape)}")
-    if frames.dtype == np.float32 and not bool(abs(frames).max() <= _HUGE):  # of NaN, max is NaN
+    if frames.dtype == np.float32 and not bool(abs(frames.max()) <= _HUGE and abs(frames.min()) <= _HUGE):
         raise ValueError(
             f"{name} must be finite and at most {_HUGE:g} in size, got NaN, infinite or larger values: intensities are "
             "0 to 255"
         )
 
 
-def _solve(stacks: tuple[Any, ...], lag: int, parameters: TVL1Parameters) -> Any:
+def _solve(stacks: tuple[Any, ...], lag: int, parameters: TVL1Parameters, out: Any = None) -> Any:
     """Solve all pairs of frames ``lag`` apart, of frames numbered through all stacks."""
     if common_backend(frames=stacks[0]) == "cuda":
         from .cuda.tvl1 import tvl1_flow_cuda
 
-        return tvl1_flow_cuda(stacks, lag, parameters)
+        return tvl1_flow_cuda(stacks, lag, parameters, out)
     from .cpu.tvl1 import tvl1_flow_cpu
 
     frames = [frame for stack in stacks for frame in stack]
-    return tvl1_flow_cpu(frames, [(i, i + lag) for i in range(len(frames) - lag)], parameters)
+    return tvl1_flow_cpu(frames, [(i, i + lag) for i in range(len(frames) - lag)], parameters, out)

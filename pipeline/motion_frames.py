@@ -9,12 +9,15 @@ import numpy as np
 from ..kernels import displacement, tvl1_flow_of_clip, zncc_features
 from ..kernels._backend import is_cupy
 from ..kernels.features import DEFAULT_PATCH
+from .cache.memory_pool import MemoryPool
 from .conv_features import conv_features
 from .first_layer import FirstLayer
 from .motion import MotionOptions
 
 _GREY_256THS = (77, 150, 29)  # of red, green and blue: ITU-R BT.601 to 8 bits, as in zncc_features
 _FEATURE_BYTES = 1 << 26  # of features in memory at a time: with the default size, all of a chunk's
+
+_memory = MemoryPool(1 << 26)  # from chunk to chunk and from video to video: first touches of memory take time
 
 
 class MotionFrames:
@@ -51,7 +54,9 @@ class MotionFrames:
         if not is_cupy(self.frames):
             from ..kernels.cpu.grey import grey_cpu
 
-            return grey_cpu(self.frames, _GREY_256THS)
+            grey = _memory.array(self.frames.shape[:3], np.float32)
+            grey_cpu(self.frames, _GREY_256THS, grey)
+            return grey
         xp = array_module(self.frames)
         # All sums are whole multiples of 1/256 below 2^16: exact in float32, whoever adds them in which order.
         return self.frames.astype(np.float32) @ xp.array(_GREY_256THS, np.float32) / np.float32(256)
@@ -60,7 +65,9 @@ class MotionFrames:
         """``(len(self), H, W, 2)`` float32 TV-L1 flow."""
         if self._flow is None:
             assert self.options.flow_preset is not None
-            self._flow = tvl1_flow_of_clip(self.grey(), self.step, self.options.flow_preset)
+            shape = (len(self), *self.frames.shape[1:3], 2)
+            out = None if is_cupy(self.frames) else _memory.array(shape, np.float32)
+            self._flow = tvl1_flow_of_clip(self.grey(), self.step, self.options.flow_preset, out=out)
         return self._flow
 
     def displacement(self) -> Any:

@@ -7,8 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-def grey_cpu(frames: NDArray[np.uint8], weights: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Return ``weights`` times red, green and blue in 256ths, exactly.
+def grey_cpu(frames: NDArray[np.uint8], weights: tuple[int, int, int], out: NDArray[np.float32]) -> None:
+    """Write ``weights`` times red, green and blue in 256ths, exactly.
 
     Parameters
     ----------
@@ -16,15 +16,11 @@ def grey_cpu(frames: NDArray[np.uint8], weights: tuple[int, int, int]) -> NDArra
         ``(..., 3)`` uint8.
     weights
         Of red, green and blue, 256 in sum.
-
-    Returns
-    -------
-    array
-        ``(...)`` float32, 0..255.
+    out
+        ``(...)`` float32, 0..255, C-contiguous.
     """
-    out = np.empty(frames.shape[:-1], np.float32)
+    assert out.flags.c_contiguous, "what reshape copies would not be written"
     _grey(np.ascontiguousarray(frames).reshape(-1), *(np.int32(weight) for weight in weights), out.reshape(-1))
-    return out
 
 
 @njit(nogil=True, cache=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,17 @@ from ..tvl1_tables import level_sizes
 from ._team import new_team, work_together
 from ._threads import num_threads, run_tasks
 from .tvl1_levels import Buffers, help_solving, make_buffers, make_plan, solve
-from .tvl1_planes import Planes, num_floats
+from .tvl1_planes import Planes
 from .tvl1_pyramid import build_pyramid
 
-_WINDOW = 4  # pairs whose pyramids are in memory at once, for each thread, and more if they are small:
-_WINDOW_BYTES = 1 << 24
+_REACH = 4  # pairs, for each thread, that a pyramid waits for to be used again; else it is built again
 
 
 def tvl1_flow_cpu(
-    frames: Sequence[NDArray[Any]], pairs: Sequence[tuple[int, int]], parameters: TVL1Parameters
+    frames: Sequence[NDArray[Any]],
+    pairs: Sequence[tuple[int, int]],
+    parameters: TVL1Parameters,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Solve pairs of frames.
 
@@ -35,6 +38,8 @@ def tvl1_flow_cpu(
         each other.
     parameters
         Of the method.
+    out
+        Where the result goes, if not into a new array.
 
     Returns
     -------
@@ -42,40 +47,65 @@ def tvl1_flow_cpu(
         ``(len(pairs), H, W, 2)`` float32.
     """
     height, width = frames[0].shape
-    out = np.empty((len(pairs), height, width, 2), np.float32)
+    flow = np.empty((len(pairs), height, width, 2), np.float32) if out is None else out
     sizes = level_sizes(height, width, parameters.num_scales, parameters.scale_factor)
     plan = make_plan(sizes, parameters)
     threads = num_threads()
     spare: SimpleQueue[Buffers] = SimpleQueue()
     for _ in range(min(threads, len(pairs))):
         spare.put(make_buffers(sizes[0]))
-    at_once = max(_WINDOW * threads, _WINDOW_BYTES // (4 * sum(num_floats(*size, 1) for size in sizes)))
-    pyramids: dict[int, Planes] = {}
-    for begin in range(0, len(pairs), at_once):
-        window = pairs[begin : begin + at_once]
-        needed = {i for pair in window for i in pair}
-        pyramids = {i: pyramids[i] for i in needed & pyramids.keys()}
-        missing = sorted(needed - pyramids.keys())
 
-        def build(i: int) -> None:
-            frame = missing[i]  # noqa: B023
-            pyramids[frame] = build_pyramid(  # noqa: B023
-                frames[frame], sizes, parameters.scale_factor, parameters.presmoothing_sigma
-            )
+    def build(i: int) -> Planes:
+        return build_pyramid(frames[i], sizes, parameters.scale_factor, parameters.presmoothing_sigma)
 
-        def solve_pair(i: int, most: int = 1) -> None:
-            buffers = spare.get()
-            first, second = window[i]  # noqa: B023
-            work = plan, buffers, pyramids[first], pyramids[second], out[begin + i]  # noqa: B023
-            if most == 1:
-                solve(new_team(), 1, *work)
-            else:
-                work_together(lambda team: solve(team, most, *work), lambda team: help_solving(team, *work), most)
-            spare.put(buffers)
+    pyramids = _Pyramids(build, pairs, _REACH * threads)
 
-        run_tasks(build, len(missing))
-        together = len(window) - len(window) % threads  # a thread for each pair; what is left over shares them all
-        run_tasks(solve_pair, together)
-        for i in range(together, len(window)):
-            solve_pair(i, threads)
-    return out
+    def solve_pair(i: int, most: int = 1) -> None:
+        buffers = spare.get()
+        work = plan, buffers, *(pyramids.take(frame) for frame in pairs[i]), flow[i]
+        if most == 1:
+            solve(new_team(), 1, *work)
+        else:
+            work_together(lambda team: solve(team, most, *work), lambda team: help_solving(team, *work), most)
+        pyramids.release(i)
+        spare.put(buffers)
+
+    together = len(pairs) - len(pairs) % threads  # a thread for each pair; what is left over shares them all
+    run_tasks(solve_pair, together)
+    for i in range(together, len(pairs)):
+        run_tasks(lambda which: pyramids.take(pairs[i][which]), 2)  # noqa: B023
+        solve_pair(i, threads)
+    return flow
+
+
+class _Pyramids:
+    """Pyramids of frames: built when the first pair asks for one, and kept while one of the next ``reach`` pairs will.
+
+    So few are in memory at a time, and these are used while they are in the cache.
+    """
+
+    def __init__(self, build: Callable[[int], Planes], pairs: Sequence[tuple[int, int]], reach: int) -> None:
+        self._build = build
+        self._pairs = pairs
+        self._reach = reach
+        self._users: dict[int, set[int]] = {}  # of each frame, the pairs still to come
+        for i, pair in enumerate(pairs):
+            for frame in pair:
+                self._users.setdefault(frame, set()).add(i)
+        self._locks = {frame: Lock() for frame in self._users}
+        self._built: dict[int, Planes] = {}
+
+    def take(self, frame: int) -> Planes:
+        """Return a frame's pyramid; who comes while it is being built waits for it."""
+        with self._locks[frame]:
+            if frame not in self._built:
+                self._built[frame] = self._build(frame)
+            return self._built[frame]
+
+    def release(self, pair: int) -> None:
+        """Say that a pair is done."""
+        for frame in set(self._pairs[pair]):
+            with self._locks[frame]:
+                self._users[frame].remove(pair)
+                if all(user > pair + self._reach for user in self._users[frame]):
+                    self._built.pop(frame, None)  # another pair may have it still

@@ -31,7 +31,7 @@ _MAX_PIXELS = 1 << 24  # of all pairs that are solved at once; each needs 72 byt
 _FLOW, _VECTOR = 2, 4  # floats a pixel: u; dual vectors, or the data term
 
 
-def tvl1_flow_cuda(stacks: Sequence[Any], lag: int, parameters: TVL1Parameters) -> Any:
+def tvl1_flow_cuda(stacks: Sequence[Any], lag: int, parameters: TVL1Parameters, out: Any = None) -> Any:
     """Solve all pairs of frames ``lag`` apart, on the current stream.
 
     Needs 72 bytes a pixel for the pairs that are solved at once, 1.2 GB at most for frames up to 4096x4096, and about
@@ -45,6 +45,8 @@ def tvl1_flow_cuda(stacks: Sequence[Any], lag: int, parameters: TVL1Parameters) 
         From the first to the second frame of a pair, less than there are frames.
     parameters
         Of the method.
+    out
+        Where the result goes, if not into a new array.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def tvl1_flow_cuda(stacks: Sequence[Any], lag: int, parameters: TVL1Parameters) 
         at_once = max(1, min(num_pairs, _MAX_GRID_Z, _MAX_PIXELS // (height * width)))
         at_once = -(-num_pairs // -(-num_pairs // at_once))  # batches of one size
         solver = Solver(at_once, sizes, parameters)
-        flow = cupy.empty((num_pairs, height, width, 2), np.float32)
+        flow = cupy.empty((num_pairs, height, width, 2), np.float32) if out is None else out
         for first in range(0, num_pairs, at_once):
             solver.solve(pyramid, first, lag, flow[first : first + at_once])
     return flow

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from ..cache.memory_pool import MemoryPool
 from .frames import FrameChunk, FrameSource
+
+_memory = MemoryPool(1 << 25)  # of the chunks before: first touches of memory take time
 
 
 class ReadAheadSource:
@@ -31,7 +34,11 @@ class ReadAheadSource:
         def advance() -> FrameChunk | None:
             chunk = next(chunks, None)
             # A copy: the source's buffer takes the next chunk while this one is still needed.
-            return None if chunk is None else replace(chunk, frames=chunk.frames.copy())
+            if chunk is None:
+                return None
+            frames = _memory.array(chunk.frames.shape, chunk.frames.dtype)
+            frames[:] = chunk.frames
+            return replace(chunk, frames=frames)
 
         coming = self._thread.submit(advance)
         while (chunk := coming.result()) is not None:

@@ -213,8 +213,7 @@ def test_a_clip_is_its_pairs(run: Run, step: int, monkeypatch: pytest.MonkeyPatc
     frames = np.stack([texture(40, 48, (0.5 * t, 0.2 * t)) for t in range(9)])
     pairs = run(tvl1_flow, frames[:-step], frames[step:])
     np.testing.assert_array_equal(run(lambda x: tvl1_flow_of_clip(x, step), frames), pairs)
-    monkeypatch.setattr("vidprep.kernels.cpu.tvl1._WINDOW", 1)  # pyramids come and go
-    monkeypatch.setattr("vidprep.kernels.cpu.tvl1._WINDOW_BYTES", 1)
+    monkeypatch.setattr("vidprep.kernels.cpu.tvl1._REACH", 0)  # pyramids come and go
     np.testing.assert_array_equal(run(lambda x: tvl1_flow_of_clip(x, step), frames), pairs)
 
 
@@ -226,8 +225,6 @@ def test_each_pyramid_of_a_clip_is_built_once(monkeypatch: pytest.MonkeyPatch) -
         return build_pyramid(frame, *args)
 
     monkeypatch.setattr("vidprep.kernels.cpu.tvl1.build_pyramid", counted)
-    monkeypatch.setattr("vidprep.kernels.cpu.tvl1._WINDOW", 1)
-    monkeypatch.setattr("vidprep.kernels.cpu.tvl1._WINDOW_BYTES", 1)
     frames = np.zeros((12, 6, 6), np.uint8) + np.arange(12, dtype=np.uint8)[:, None, None]
     tvl1_flow_of_clip(frames, 2)
     assert sorted(built) == list(range(12))
@@ -303,6 +300,25 @@ def test_refuses_frames_that_do_not_fit(
 def test_refuses_steps_that_do_not_fit(run: Run, step: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         run(lambda x: tvl1_flow_of_clip(x, step), GOOD)
+
+
+def test_the_flow_of_a_clip_goes_where_one_says(run: Run) -> None:
+    frames = np.random.default_rng(8).integers(0, 256, (4, 20, 21)).astype(np.uint8)
+    expected = run(tvl1_flow_of_clip, frames)
+    out = np.full_like(expected, np.nan)
+    np.testing.assert_array_equal(run(lambda x, y: tvl1_flow_of_clip(x, out=y), frames, out), expected)
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.zeros((1, 8, 9, 2)), np.zeros((2, 8, 9, 2), np.float32), np.zeros((1, 8, 9, 4), np.float32)[..., ::2],
+        np.broadcast_to(np.float32(0), (1, 8, 9, 2)),
+    ],
+)  # fmt: skip
+def test_refuses_places_that_do_not_fit(out: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"out must be a C-contiguous \(1, 8, 9, 2\) float32 array"):
+        tvl1_flow_of_clip(GOOD, out=out)
 
 
 def test_refuses_what_is_no_array() -> None:
