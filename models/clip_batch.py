@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pipeline.cache.memory_pool import MemoryPool
 from .torch_extra import import_torch
 
 NEED = "samples of datasets"
+
+_KEPT_BYTES = 256 << 20  # a batch or two of the largest
+_pool = MemoryPool(_KEPT_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,15 @@ def to_samples(batch: ClipBatch, videos: Sequence[str]) -> list[dict[str, Any]]:
     return [{key: column[i] for key, column in tensors.items()} for i in range(len(batch))]
 
 
+def arrays(formats: Mapping[str, ClipFormat], count: int) -> dict[str, NDArray[Any]]:
+    """Return arrays for a batch of ``count`` clips, with anything in them.
+
+    Their memory is used again once nothing refers to it: a batch fresh from the system costs half as much as reading
+    its clips.
+    """
+    return {modality: _pool.array((count, *each.shape), each.dtype) for modality, each in formats.items()}
+
+
 def shared_tensors(formats: Mapping[str, ClipFormat], count: int) -> dict[str, Any]:
     """Return tensors for a batch of ``count`` clips that a worker of torch's DataLoader hands over without a copy."""
     torch = import_torch(NEED)
@@ -109,3 +123,12 @@ def shared_tensors(formats: Mapping[str, ClipFormat], count: int) -> dict[str, A
         dtype = torch.from_numpy(np.empty(0, each.dtype)).dtype
         tensors[modality] = torch.empty((count, *each.shape), dtype=dtype).share_memory_()
     return tensors
+
+
+def _after_fork() -> None:
+    global _pool
+    _pool = MemoryPool(_KEPT_BYTES)  # the parent's may be locked, and nobody is here to unlock it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

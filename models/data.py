@@ -4,7 +4,7 @@ All are map-style and share what ``video_clips.VideoClips`` does. ::
 
     dataset = ClipDataset("cache/", "residual", crop=(112, 112), split="1:train")
     sampler = ClipSampler(dataset)
-    loader = torch.utils.data.DataLoader(dataset, batch_sampler=sampler.batches(32), num_workers=2)
+    loader = torch.utils.data.DataLoader(dataset, sampler=sampler.batches(32), batch_size=None, num_workers=2)
 """
 
 from __future__ import annotations

@@ -186,14 +186,19 @@ def _listed(cache: Cache, kind: str, path: str, source: str) -> Annotation:
             found.append((id_, row))
     if kind == "table":
         _refuse(absent, repr(source))  # the user's own list, so it is a mistake; official lists are of whole data sets
-    return _join(cache, found, absent, listed.classes, source)
+    classes = _cache_order(cache, listed.classes) if kind == "table" else listed.classes
+    return _join(cache, found, absent, classes, source)
 
 
 def _kinetics(cache: Cache, path: str, source: str) -> Annotation:
     clips, classes = read_kinetics(path)
     finder = _Finder(cache)
     rows, missing, _ = locate(clips, finder.known)
-    return _join(cache, [(row.path, row) for row in rows], missing, classes, source)
+    return _join(cache, [(row.path, row) for row in rows], missing, _cache_order(cache, classes), source)
+
+
+def _cache_order(cache: Cache, classes: tuple[str, ...]) -> tuple[str, ...]:
+    return cache.classes if set(classes) <= set(cache.classes) else classes
 
 
 def _join(

@@ -77,7 +77,7 @@ class ClipSampler:
             yield epoch, sample
 
     def batches(self, batch_size: int) -> ClipBatchSampler:
-        """Return a sampler of whole batches, for ``DataLoader(..., batch_sampler=...)``.
+        """Return a sampler of whole batches.
 
         Parameters
         ----------
@@ -168,7 +168,9 @@ class ClipSampler:
 
 
 class ClipBatchSampler:
-    """Lists of keys, for ``DataLoader(..., batch_sampler=...)``: as many on every rank, each sample in just one.
+    """Lists of keys: as many on every rank, each sample in just one.
+
+    For ``DataLoader(..., sampler=..., batch_size=None)``; as ``batch_sampler=...``, torch collates single samples.
 
     All batches have ``batch_size`` samples, but for the last: what is left is dealt to the ranks, so that its size
     differs by one at most between them. If less is left than there are ranks, it joins the batches before, which

@@ -19,7 +19,7 @@ from ..pipeline.cache import Cache, DamagedClipsError
 from ..pipeline.cache.clip_request import writable
 from ..pipeline.errors import CacheError, UsageError
 from ..pipeline.numbers import whole_number
-from .clip_batch import ClipBatch, ClipFormat, shared_tensors, to_samples, to_tensors
+from .clip_batch import ClipBatch, ClipFormat, arrays, shared_tensors, to_samples, to_tensors
 from .frame_choice import Frames
 from .frame_crop import check_sizes, crop_size, random_boxes
 from .label_sources import Labels, Split
@@ -317,7 +317,7 @@ class VideoClips(ABC):
 
     def _arrays(self, count: int, out: Mapping[str, Any] | None) -> dict[str, NDArray[Any]]:
         if out is None:
-            return {name: np.empty((count, *each.shape), each.dtype) for name, each in self.formats.items()}
+            return arrays(self.formats, count)
         if set(out) != set(self.modalities):
             raise UsageError(f"out must have the keys {', '.join(self.modalities)}, got {', '.join(out) or 'none'}")
         return {name: writable(out[name], (count, *each.shape), each.dtype) for name, each in self.formats.items()}

@@ -185,6 +185,14 @@ def test_a_csv_of_paths(make_clips, write) -> None:
     assert chosen(cache, labels=folder / "l.csv") == {"a": 1, "b": 0, "c": 0}
 
 
+def test_lists_of_parts_agree_on_indices(make_clips, write) -> None:
+    """Though the list for testing names fewer classes."""
+    folder = write({"train.csv": "A/1,A\nB/1,B\nC/1,C\n", "test.csv": "C/2,C\nA/1,C\n"})
+    cache = make_clips(dict.fromkeys(("A/1", "B/1", "C/1", "C/2"), 9))
+    assert chosen(cache, labels=folder / "train.csv") == {"A/1": 0, "B/1": 1, "C/1": 2}
+    assert chosen(cache, labels=folder / "test.csv") == {"A/1": 2, "C/2": 2}
+
+
 def test_a_csv_that_names_unknown_videos(make_clips, write) -> None:
     folder = write({"l.csv": "".join(f"{name},x\n" for name in "abcde")})
     message = refusal(make_clips({"a": 9}), labels=folder / "l.csv")
