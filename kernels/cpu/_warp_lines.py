@@ -16,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._vectors import BIT, FLOAT, INT32, INT64, call, load, moved, pointer_to, reals, splat, store
-from ._warp_simd import LANES, fetch_from, weighted
+from ._warp_simd import FEATURES_DAMAGED, LANES, MINUEND_DAMAGED, fetch_from, weighted
 
 _VECTOR, _INT_VECTOR = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
 _MASK = ir.VectorType(BIT, LANES)
@@ -77,11 +77,12 @@ def _masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
     builder.call(function, [value, address, INT32(4), mask])
 
 
-def _lines(subtract: bool, around_cache: bool) -> Callable[..., bool]:
+def _lines(subtract: bool, around_cache: bool) -> Callable[..., int]:
     """Make ``blend_lines``, for channels that are a multiple of 16.
 
     It blends the features of ``count`` pixels, one after the other in a row, into ``out[out_index:]``, or takes them
-    from ``minuend[out_index:]``, and returns whether the latter is finite. The image begins at ``features[index]``;
+    from ``minuend[out_index:]``, and returns bits: ``FEATURES_DAMAGED`` and ``MINUEND_DAMAGED`` if what lies there in
+    ``features`` or ``minuend`` is not finite. The image begins at ``features[index]``;
     ``places`` are those of ``aim``, ``weights`` those of ``weigh``; ``to_right`` and ``below`` are the distances to the
     next pixel and the next row, or 0 if there is none. ``around_cache`` writes straight to memory, and asks it for what
     is to be read ``ahead`` floats on.
@@ -99,12 +100,13 @@ def _lines(subtract: bool, around_cache: bool) -> Callable[..., bool]:
             place = pointer_to(context, builder, places, place_array, INT64(0))
             weight = pointer_to(context, builder, weights, weight_array, INT64(0))
             result = pointer_to(context, builder, out, target, o)
-            minued = pointer_to(context, builder, minuend, other, o)
-            own = pointer_to(context, builder, features, source, builder.add(o, on))
-            its = moved(builder, minued, on)
+            its, other_its = (
+                pointer_to(context, builder, *array, o) for array in ((features, source), (minuend, other))
+            )
             zero = reals(0.0, LANES)
-            checked = cgutils.alloca_once(builder, _VECTOR)
-            builder.store(zero, checked)
+            checked = [cgutils.alloca_once(builder, _VECTOR) for _ in range(2)]  # of features and of the minuend
+            for total in checked:
+                builder.store(zero, total)  # stays 0, as 0 times a number is, but not 0 times NaN or infinity
             address = builder.udiv(builder.ptrtoint(result, INT64), INT64(4))
             head = builder.and_(builder.sub(INT64(0), address), INT64(LANES - 1))
             rest = builder.sub(INT64(LANES), head)  # of the line that a pixel shares with the next
@@ -126,13 +128,15 @@ def _lines(subtract: bool, around_cache: bool) -> Callable[..., bool]:
                     for k in range(4)
                 ]
 
+            def checked_line(k: int, at: Any, mask: Any) -> Any:
+                place = moved(builder, (its, other_its)[k], at)
+                line = load(builder, place, _VECTOR) if mask is None else _masked_load(builder, place, mask, zero)
+                builder.store(call(builder, "fmuladd", line, zero, builder.load(checked[k])), checked[k])
+                return line
+
             def difference(value: Any, at: Any, mask: Any = None) -> Any:
-                if not subtract:
-                    return value
-                from_ = moved(builder, minued, at)
-                line = load(builder, from_, _VECTOR) if mask is None else _masked_load(builder, from_, mask, zero)
-                builder.store(call(builder, "fmuladd", line, zero, builder.load(checked)), checked)
-                return builder.fsub(line, value)
+                checked_line(0, at, mask)
+                return builder.fsub(checked_line(1, at, mask), value) if subtract else value
 
             def put(value: Any, at: Any) -> None:
                 goal = builder.bitcast(moved(builder, result, at), _VECTOR.as_pointer())
@@ -172,8 +176,8 @@ def _lines(subtract: bool, around_cache: bool) -> Callable[..., bool]:
                 if around_cache:
                     with cgutils.for_range(builder, builder.sdiv(size, INT64(LANES))) as inner:
                         c = builder.add(first, builder.mul(inner.index, INT64(LANES)))
-                        for pointer in (own, its) if subtract else (own,):
-                            fetch_from(builder, pointer, c)
+                        for pointer in (its, other_its) if subtract else (its,):
+                            fetch_from(builder, pointer, builder.add(on, c))
             with builder.if_then(shared):
                 p = builder.sub(pixels, INT64(1))
                 back = builder.sub(size, rest)
@@ -181,11 +185,15 @@ def _lines(subtract: bool, around_cache: bool) -> Callable[..., bool]:
                 line = weighted(builder, values, weights_of(p))
                 at = builder.add(builder.mul(p, size), back)
                 _masked_store(builder, difference(line, at, of_last), moved(builder, result, at), of_last)
-            fine = builder.bitcast(builder.fcmp_ordered("==", builder.load(checked), zero), _BITS)
-            return builder.icmp_signed("==", fine, _BITS(-1))
+            damage = INT64(0)
+            for total, bit in zip(checked, (FEATURES_DAMAGED, MINUEND_DAMAGED), strict=True):
+                zeros = builder.bitcast(builder.fcmp_ordered("==", builder.load(total), zero), _BITS)
+                fine = builder.icmp_signed("==", zeros, _BITS(-1))
+                damage = builder.or_(damage, builder.select(fine, INT64(0), INT64(bit)))
+            return damage
 
         n = types.intp
-        return types.boolean(features, n, places, weights, n, n, n, n, n, minuend, out, n), generate
+        return n(features, n, places, weights, n, n, n, n, n, minuend, out, n), generate
 
     return blend_lines  # type: ignore[no-any-return]
 

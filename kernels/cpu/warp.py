@@ -142,7 +142,7 @@ def _rows(  # type: ignore[no-untyped-def]
     height, width, channels = shape
     right = channels if width > 1 else 0
     below = width * channels if height > 1 else 0
-    chunk = max(2 if by_lines else 1, _CHUNK // (channels * LANES)) * LANES
+    chunk = max(8 if by_lines else 1, _CHUNK // (channels * LANES)) * LANES
     most = chunk + LANES  # pixels, as no chunk is less than a vector
     places = np.zeros(most, np.int32)  # in the image from the start: groups of pixels may reach behind a row
     to_right, down = np.zeros(most, np.float32), np.zeros(most, np.float32)
@@ -174,15 +174,14 @@ def _rows(  # type: ignore[no-untyped-def]
             if unusual & UNKNOWN:
                 damage |= FLOW_DAMAGED
             index, size = (row * width + x) * channels, count * channels
-            if not finite(samples, index, size):
-                damage |= FEATURES_DAMAGED
             if by_lines:
-                if not _write_lines(
+                damage |= _write_lines(
                     samples, image, places, weights, count, right, below, channels, ahead, minuend, subtracting,
                     around_cache, out, index,
-                ):  # fmt: skip
-                    damage |= MINUEND_DAMAGED
+                )  # fmt: skip
                 continue
+            if not finite(samples, index, size):
+                damage |= FEATURES_DAMAGED
             if subtracting and not finite(minuend, index, size):
                 damage |= MINUEND_DAMAGED
             blend(samples, image, places, to_right, down, count, right, below, channels, index + ahead, results)
@@ -215,7 +214,7 @@ def _write_lines(  # type: ignore[no-untyped-def]
     samples, image, places, weights, count, right, below, channels, ahead, minuend, subtracting, around_cache,
     out, index,
 ):  # fmt: skip
-    """Blend and write; return whether the minuend is finite."""
+    """Blend and write; return what was damaged."""
     if subtracting and around_cache:
         return subtract_lines_around_cache(
             samples, image, places, weights, count, right, below, channels, ahead, minuend, out, index
