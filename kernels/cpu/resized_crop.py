@@ -129,11 +129,14 @@ def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache
             row_places[LANES + r] = row_places[r] + (strides[2] if y < height - 1 else 0)
             row_weights[r] = weight
             plain_rows = plain_rows and weight == 0
-        if t + 1 < length:
-            for r in range(rows):
-                ahead = row_places[r] + strides[1]
-                for i in range(ahead, ahead + count, line):
-                    fetch(samples, i)
+        for r in range(rows):  # memory is asked for what the next frame's block needs, or the next block
+            ahead = row_places[r]
+            if t + 1 < length:
+                ahead += strides[1]
+            elif begin + LANES + r < out_height:
+                ahead += (taps[n, begin + LANES + r, 0] - taps[n, begin + r, 0]) * strides[2]
+            for i in range(ahead, ahead + count, line):
+                fetch(samples, i)
         index, pair = ((n * channels * length + t) * out_height + begin) * out_width, n * channels * 2
         if step != 0 and plain_rows:
             for r in range(rows):

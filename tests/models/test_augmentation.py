@@ -11,6 +11,7 @@ import pytest
 
 from cuda_host.cupy_standin import cupy_on_the_cpu, ndarray
 from executors import need_compiler, need_gpu
+from tolerances import atol
 from vidprep.kernels import resized_crop, warp
 from vidprep.models import Augmentation, tensor_crop
 from vidprep.pipeline.cache.index_table import FrameFormat
@@ -121,6 +122,15 @@ def test_flow_of_a_mirrored_pair_is_the_mirrored_flow() -> None:
         np.testing.assert_allclose(vectors[0, 0], (-3 if flipped else 3, -2), atol=0.1)
         back = warp(second, np.rint(vectors).copy())
         np.testing.assert_array_equal(back[5:-5, 5:-5], first[5:-5, 5:-5])
+
+
+@pytest.mark.parametrize("size", [(24, 33), (12, 40), (31, 17), (70, 90)])
+def test_whole_frames_are_resized_as_by_torch(size: tuple[int, int]) -> None:
+    frames = clips((2, 3, 24, 33, 3))
+    result = Augmentation(size, crop=None, flip=False)({"rgb": frames})["rgb"]
+    pictures = frames.flatten(0, 1).permute(0, 3, 1, 2).double()
+    expected = torch.nn.functional.interpolate(pictures, size, mode="bilinear").unflatten(0, (2, 3)).transpose(1, 2)
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=atol("resized_crop", np.float32))
 
 
 def test_half_precision() -> None:
