@@ -18,6 +18,7 @@ _GREY_256THS = (77, 150, 29)  # of red, green and blue: ITU-R BT.601 to 8 bits, 
 _FEATURE_BYTES = 1 << 26  # of features in memory at a time: with the default size, all of a chunk's
 
 _memory = MemoryPool(1 << 26)  # from chunk to chunk and from video to video: first touches of memory take time
+_feature_memory = MemoryPool(_FEATURE_BYTES)
 
 
 class MotionFrames:
@@ -119,7 +120,10 @@ class MotionFrames:
         return self._features
 
     def _describe(self, frames: Any) -> Any:
-        return zncc_features(frames) if self.layer is None else conv_features(frames, self.layer)
+        if self.layer is not None:
+            return conv_features(frames, self.layer)
+        out = None if is_cupy(frames) else _feature_memory.array((*frames.shape[:3], DEFAULT_PATCH**2), np.float32)
+        return zncc_features(frames, out=out)
 
 
 def array_module(array: Any) -> Any:
