@@ -2,13 +2,13 @@
 
 As memory lies, the pixels of a batch are one line, and where a pixel samples is so many pixels on from itself: its
 *move*. Where motion is smooth, neighbours have one move, or few. Pixels of one move are blended as what they are in
-memory, floats side by side; of several moves in a vector, all are loaded and the lanes chosen; what is left is blended
+memory, floats side by side; of two moves in a vector, both are loaded and the lanes chosen; what is left is blended
 pixel by pixel. All three compute the same, to the bit.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -20,7 +20,6 @@ from ._warp_simd import FEATURES_DAMAGED, FLOW_DAMAGED, LANES, MOST_PAIRED, blen
 
 LONGEST_FEW = 1 << 24  # columns or rows: floats count no further
 
-_MOVES = {1: 4, 2: 3}  # how many of a vector are tried, by channels; else the first and the last pixel's
 _VECTOR, _INT_VECTOR = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
 _BITS = ir.IntType(LANES)
 _OUTSIDE = -(2**31)  # the move of a pixel that samples outside
@@ -62,17 +61,28 @@ def warp_few(
         builder.store(reals(0.0, LANES), checked)
         builder.store(integers(0, LANES), unknown)
 
+        # A vector ahead, so that it is known how to blend one when its turn comes.
+        slots = [cgutils.alloca_once(builder, kind) for kind in (_INT_VECTOR, *[_VECTOR] * 6)]
+
+        def aim_at(pixel: Any) -> None:
+            motions = _apart(builder, moved(builder, motion_source, pixel, INT64(2)))
+            known = builder.fcmp_ordered("ord", *motions)
+            builder.store(builder.select(known, builder.load(unknown), integers(-1, LANES)), unknown)
+            aim = _take_aim(builder, grid, [builder.fmul(axis, signs) for axis in motions])
+            for value, slot in zip(aim, slots, strict=True):
+                builder.store(value, slot)
+
+        aim_at(begin)
         with cgutils.for_range(builder, builder.sdiv(pixels, INT64(LANES))) as loop:
             passed = builder.mul(loop.index, INT64(LANES))
             pixel = builder.add(begin, passed)
             here = moved(builder, source, pixel, size)
             motion = moved(builder, motion_source, pixel, INT64(2))
             goal = moved(builder, result, passed, size)
-            motions = _apart(builder, motion)
-            known = builder.fcmp_ordered("ord", *motions)
-            builder.store(builder.select(known, builder.load(unknown), integers(-1, LANES)), unknown)
-            aim = _Aim(builder, grid, [builder.fmul(axis, signs) for axis in motions])
+            aim = _Aim(*(builder.load(slot) for slot in slots))
             grid.advance()
+            last = builder.icmp_signed("==", passed, builder.sub(pixels, INT64(LANES)))
+            aim_at(builder.select(last, pixel, builder.add(pixel, INT64(LANES))))
 
             lowest = _at_least(builder, builder.sub(INT64(0), pixel), -_FURTHEST)
             highest = builder.neg(_at_least(builder, builder.sub(pixel, room), -_FURTHEST))
@@ -108,7 +118,7 @@ def warp_few(
                     builder.branch(done)
 
             builder.position_at_end(alone)
-            for value, pointer in zip(aim.between(), lists, strict=True):
+            for value, pointer in zip(_four_inside(builder, grid, aim), lists, strict=True):
                 builder.store(value, pointer)
             spots, right, down = (
                 builder.bitcast(pointer, kind.as_pointer())
@@ -168,44 +178,58 @@ class _Grid:
             store(self.builder, value, place, k * LANES)
 
 
-class _Aim:
-    """Where 16 pixels sample: ``move`` to the upper left of four neighbours, and the ``fractions`` from there."""
+class _Aim(NamedTuple):
+    """Where 16 pixels sample, vectors: ``right`` and ``down`` of the upper left of four neighbours, ``move`` on.
 
-    def __init__(self, builder: Any, grid: _Grid, motions: list[Any]) -> None:
-        self._builder, self._grid, self._places = builder, grid, grid.places()
-        inside = None  # Motion is compared with whole numbers: nothing is rounded. NaN is outside, too.
-        for motion, place, extent in zip(motions, self._places, grid.extents, strict=True):
-            to_last = builder.fsub(builder.fsub(extent, reals(1.0, LANES)), place)
-            good = builder.fcmp_ordered(">=", motion, builder.fsub(reals(0.0, LANES), place))
-            inside = good if inside is None else builder.and_(inside, good)
-            inside = builder.and_(inside, builder.fcmp_ordered("<=", motion, to_last))
-        motions = [builder.select(inside, motion, reals(0.0, LANES)) for motion in motions]
-        self._floors = [call(builder, "floor", motion) for motion in motions]
-        self.fractions = [builder.fsub(motion, whole) for motion, whole in zip(motions, self._floors, strict=True)]
-        x, y = (builder.fptosi(whole, _INT_VECTOR) for whole in self._floors)
-        move = builder.add(builder.mul(y, grid.pitch), x)
-        self.move = builder.select(inside, move, integers(_OUTSIDE, LANES))
+    ``x`` and ``y`` are the pixels' own columns and rows, from which that neighbour is ``whole_x`` and ``whole_y`` away.
+    """
 
-    def between(self) -> tuple[Any, Any, Any]:
-        """Return, of each pixel, the upper left neighbour, counted from the first pixel, and the fractions.
+    move: Any
+    right: Any
+    down: Any
+    whole_x: Any
+    whole_y: Any
+    x: Any
+    y: Any
 
-        At the last column and row that neighbour is one before, so that all four are inside; it is the first of the
-        image for samples outside.
-        """
-        builder = self._builder
-        spots = builder.add(ir.Constant(_INT_VECTOR, list(range(LANES))), self.move)
-        shares = []
-        for k, back in enumerate((integers(1, LANES), self._grid.pitch)):
-            extent = self._grid.extents[k]
-            cell = builder.fadd(self._places[k], self._floors[k])
-            on_last = builder.fcmp_ordered("==", cell, builder.fsub(extent, reals(1.0, LANES)))
-            on_last = builder.and_(on_last, builder.fcmp_ordered(">", extent, reals(1.0, LANES)))
-            spots = builder.select(on_last, builder.sub(spots, back), spots)
-            shares.append(builder.select(on_last, reals(1.0, LANES), self.fractions[k]))
-        x, y = (builder.fptosi(place, _INT_VECTOR) for place in self._places)
-        corner = builder.sub(integers(0, LANES), builder.add(builder.mul(y, self._grid.pitch), x))
-        spots = builder.select(_outside(builder, self.move), shuffle(builder, corner, corner, [0] * LANES), spots)
-        return spots, shares[0], shares[1]
+
+def _take_aim(builder: Any, grid: _Grid, motions: list[Any]) -> _Aim:
+    places = grid.places()
+    inside = None  # Motion is compared with whole numbers: nothing is rounded. NaN is outside, too.
+    for motion, place, extent in zip(motions, places, grid.extents, strict=True):
+        to_last = builder.fsub(builder.fsub(extent, reals(1.0, LANES)), place)
+        good = builder.fcmp_ordered(">=", motion, builder.fsub(reals(0.0, LANES), place))
+        inside = good if inside is None else builder.and_(inside, good)
+        inside = builder.and_(inside, builder.fcmp_ordered("<=", motion, to_last))
+    motions = [builder.select(inside, motion, reals(0.0, LANES)) for motion in motions]
+    wholes = [call(builder, "floor", motion) for motion in motions]
+    fractions = [builder.fsub(motion, whole) for motion, whole in zip(motions, wholes, strict=True)]
+    x, y = (builder.fptosi(whole, _INT_VECTOR) for whole in wholes)
+    move = builder.add(builder.mul(y, grid.pitch), x)
+    return _Aim(builder.select(inside, move, integers(_OUTSIDE, LANES)), *fractions, *wholes, *places)
+
+
+def _four_inside(builder: Any, grid: _Grid, aim: _Aim) -> tuple[Any, Any, Any]:
+    """Return, of each pixel, the upper left neighbour, counted from the first pixel, and the fractions.
+
+    At the last column and row that neighbour is one before, so that all four are inside; it is the first of the image
+    for samples outside.
+    """
+    spots = builder.add(ir.Constant(_INT_VECTOR, list(range(LANES))), aim.move)
+    shares = []
+    one = reals(1.0, LANES)
+    for place, whole, fraction, extent, back in (
+        (aim.x, aim.whole_x, aim.right, grid.extents[0], integers(1, LANES)),
+        (aim.y, aim.whole_y, aim.down, grid.extents[1], grid.pitch),
+    ):
+        on_last = builder.fcmp_ordered("==", builder.fadd(place, whole), builder.fsub(extent, one))
+        on_last = builder.and_(on_last, builder.fcmp_ordered(">", extent, one))
+        spots = builder.select(on_last, builder.sub(spots, back), spots)
+        shares.append(builder.select(on_last, one, fraction))
+    x, y = (builder.fptosi(place, _INT_VECTOR) for place in (aim.x, aim.y))
+    corner = builder.sub(integers(0, LANES), builder.add(builder.mul(y, grid.pitch), x))
+    spots = builder.select(_outside(builder, aim.move), shuffle(builder, corner, corner, [0] * LANES), spots)
+    return spots, shares[0], shares[1]
 
 
 def _outside(builder: Any, move: Any) -> Any:
@@ -230,10 +254,9 @@ def _spread(builder: Any, vector: Any, channels: int, offset: int) -> Any:
     return shuffle(builder, vector, vector, [(offset + lane) // channels for lane in range(LANES)])
 
 
-def _tried(channels: int, offset: int) -> list[int]:
-    """Return the pixels whose moves are tried for the vector that begins at this lane."""
-    count = _MOVES.get(channels, 2)
-    return [(offset + (LANES - 1) * k // (count - 1)) // channels for k in range(count)]
+def _tried(channels: int, offset: int) -> tuple[int, int]:
+    """Return the pixels whose moves are tried for the vector that begins at this lane: its first and its last."""
+    return offset // channels, (offset + LANES - 1) // channels
 
 
 def _covered(builder: Any, channels: int, aim: _Aim, safe: Any) -> Any:
@@ -262,7 +285,7 @@ def _blend_together(builder: Any, channels: int, aim: _Aim, safe: Any, here: Any
     """Blend 16 pixels of one move."""
     move = builder.extract_element(safe, INT32(0))
     for offset in range(0, channels * LANES, LANES):
-        a, b = (_spread(builder, fraction, channels, offset) for fraction in aim.fractions)
+        a, b = (_spread(builder, fraction, channels, offset) for fraction in (aim.right, aim.down))
         taps = _taps(builder, channels, here, move, below, offset)
         store(builder, _blend_four(builder, taps, a, b), goal, offset)
 
@@ -270,7 +293,7 @@ def _blend_together(builder: Any, channels: int, aim: _Aim, safe: Any, here: Any
 def _blend_pieces(builder: Any, channels: int, aim: _Aim, safe: Any, here: Any, below: Any, goal: Any) -> None:
     """Blend 16 pixels that ``_covered`` has all of; those outside become 0, as nothing is loaded for them."""
     for offset in range(0, channels * LANES, LANES):
-        a, b = (_spread(builder, fraction, channels, offset) for fraction in aim.fractions)
+        a, b = (_spread(builder, fraction, channels, offset) for fraction in (aim.right, aim.down))
         wanted = _spread(builder, aim.move, channels, offset)
         chosen = [reals(0.0, LANES)] * 4
         for pixel in _tried(channels, offset):

@@ -60,13 +60,11 @@ def warp_cpu(
     if out is None:
         out = np.empty(features.shape, np.float32)
     height, width, channels = shape = features.shape[-3:]
-    if width < LANES:  # rows of at least a vector
-        padded = np.pad(flow, [(0, 0)] * (flow.ndim - 2) + [(0, LANES - width), (0, 0)])
-    samples, vectors, values = features.reshape(-1), flow.reshape(-1), out.reshape(-1)
-    pixels = samples.size // channels
+    pixels = features.size // channels
     few = channels <= MOST_PAIRED and pixels >= width + 2 * LANES and max(height, width) < LONGEST_FEW
-    if not few and width < LANES:
-        vectors = padded.reshape(-1)
+    if not few and width < LANES:  # rows of at least a vector
+        flow = np.pad(flow, [(0, 0)] * (flow.ndim - 2) + [(0, LANES - width), (0, 0)])
+    samples, vectors, values = features.reshape(-1), flow.reshape(-1), out.reshape(-1)
     other = samples if minuend is None else minuend.reshape(-1)
     for array in (samples, vectors, other):
         array.flags.writeable = False  # of the view: one type for Numba, whether or not the caller's may be written to
