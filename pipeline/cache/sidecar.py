@@ -192,5 +192,5 @@ def _metadata(info: ShardInfo) -> dict[str, Any]:
 
 def _list_column(rows: Sequence[NDArray[Any]], kind: pa.ListType) -> pa.ListArray:
     ends = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int32)
-    values = np.concatenate(rows) if rows else []
+    values: NDArray[Any] | list[int] = np.concatenate(rows) if rows else []
     return pa.ListArray.from_arrays(ends, pa.array(values, kind.value_type))
