@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...kernels.cpu import _threads
 from .clip_damage import ClipDamage
 from .clip_request import ClipRequest, Integers
-from .codecs import MAX_CHUNK_BYTES, Buffer, decoder_addresses, zstd_context
+from .codecs import MAX_CHUNK_BYTES, Buffer, zstd_addresses, zstd_context
 from .index_table import CHUNK_FRAMES, CODEC, SHARD, IndexTable
 from .open_shards import OpenShards
 
@@ -88,7 +88,7 @@ class BatchReader:
         pieces = -(-length // piece_frames) * len(frames)
         batch = np.array([item_bytes, channels, height, width, piece_frames, verify], np.int64)
         checksums = index.all_checksums if verify else np.empty(0, np.uint64)
-        addresses = [_pread(), *decoder_addresses(zstd=zstd or verify)]
+        addresses = [_pread(), *(zstd_addresses() if zstd or verify else (0, 0))]
         counter, results = np.zeros(1, np.int64), np.empty((pieces, 2), np.int64)
         flat = out.reshape(-1).view(np.uint8)
 

@@ -11,8 +11,10 @@ import numpy as np
 from numba import njit
 
 from .bit_planes import join_planes
+from .byte_access import big_endian_32, copy_bytes
 from .codecs import CODECS
-from .native_calls import big_endian_32, call_lz4, call_pread, call_xxh64, call_zstd, copy_bytes, take_next
+from .lz4_blocks import decode_lz4
+from .native_calls import call_pread, call_xxh64, call_zstd, take_next
 from .plane_chunks import BLOCK_HEADER_BYTES, HEADER_BYTES
 from .plane_crop import MARGIN, TAIL_BYTES, join_box
 
@@ -27,7 +29,7 @@ LZ4, ZSTD, NONE = (CODECS.index(name) for name in ("lz4", "zstd", "none"))
 ITEM_BYTES, CHANNELS, HEIGHT, WIDTH, PIECE_FRAMES, VERIFY = range(6)
 
 # C functions, by address, and the thread's own context of Zstandard.
-PREAD, LZ4_DECOMPRESS, ZSTD_DECOMPRESS, XXH64, ZSTD_CONTEXT = range(5)
+PREAD, ZSTD_DECOMPRESS, XXH64, ZSTD_CONTEXT = range(4)
 
 # What came of a piece.
 GOOD, NO_SIZE, NO_BYTES, NO_MATCH, BAD_LZ4, BAD_ZSTD, BAD_STORED = range(7)
@@ -139,7 +141,7 @@ def _read_chunk(clip, numbers, places, offset, size, checksum, batch, functions,
         rows, row_items = np.int64(1), rows * row_items
     box = (item_bytes, first, row_items, rows, pitch)
     if clip[CODEC] == LZ4:
-        return _read_lz4(source, loaded, functions[LZ4_DECOMPRESS], layout, box, numbers, places, target)
+        return _read_lz4(source, loaded, layout, box, numbers, places, target)
     if clip[CODEC] == ZSTD:
         used = call_zstd(functions[ZSTD_DECOMPRESS], functions[ZSTD_CONTEXT], planes, chunk_bytes, data, size)
         if used != chunk_bytes:
@@ -168,7 +170,7 @@ def _load(source, begin, end):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _read_lz4(source, loaded, decompress, layout, box, numbers, places, target):  # type: ignore[no-untyped-def]
+def _read_lz4(source, loaded, layout, box, numbers, places, target):  # type: ignore[no-untyped-def]
     """Walk from block to block, jumping over those that are not wanted."""
     _, _, _, size, data = source
     framed, frame_bytes, block_bytes, chunk_bytes, planes, elements, tail = layout
@@ -212,7 +214,7 @@ def _read_lz4(source, loaded, decompress, layout, box, numbers, places, target):
         found = data + body
         if used != block_size:
             found = planes
-            if call_lz4(decompress, data + body, planes, used, block_size) != block_size:
+            if not decode_lz4(data + body, used, planes, block_size):
                 return BAD_LZ4
         if framed:
             done = _join_frame(found, frame_bytes, box, tail, numbers, places, done, target)

@@ -124,7 +124,7 @@ class Lz4(_PlaneCodec):
         return int(self._chunks.encode_chunk(src, self._itemsize, self._block_bytes, dst))
 
     def decode(self, src: Buffer, dst: Buffer) -> None:
-        if not self._chunks.decode_chunk(src, self._itemsize, self._block_bytes, _lz4_decompress(), dst):
+        if not self._chunks.decode_chunk(src, self._itemsize, self._block_bytes, dst):
             raise CacheError(f"LZ4 data of the chunk is damaged, or not {dst.size} bytes")
 
 
@@ -160,12 +160,10 @@ class Zstd(_PlaneCodec):
         self._chunks.join_blocks(planes, self._itemsize, self._block_bytes, dst)
 
 
-def decoder_addresses(*, zstd: bool) -> tuple[int, int, int]:
-    """Of ``LZ4_decompress_safe``, ``ZSTD_decompressDCtx`` and ``ZSTD_XXH64``; the latter two are 0 without ``zstd``."""
-    if not zstd:
-        return _lz4_decompress(), 0, 0
+def zstd_addresses() -> tuple[int, int]:
+    """Of ``ZSTD_decompressDCtx`` and of XXH64."""
     library = _zstd()
-    return _lz4_decompress(), _address(library.decompress), _address(library.xxh64)
+    return _address(library.decompress), _address(library.xxh64)
 
 
 def zstd_context() -> int:
@@ -213,13 +211,6 @@ class _ZstdContexts:
     def __del__(self) -> None:
         self._free_compression(self.compression)  # both accept NULL
         self._free_decompression(self.decompression)
-
-
-@cache
-def _lz4_decompress() -> int:
-    pointer, size = ctypes.c_void_p, ctypes.c_int
-    symbol = function("h5lz4", "LZ4_decompress_safe", size, pointer, pointer, size, size)
-    return _address(symbol)
 
 
 def _address(symbol: Any) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from .bit_planes import join_planes, split_planes
-from .native_calls import call_lz4
+from .lz4_blocks import decode_lz4
 from .runs import MARGIN, encode_runs
 
 HEADER_BYTES = 12  # bytes of the chunk (8) and of a block (4), both big-endian
@@ -51,11 +51,8 @@ def encode_chunk(src, itemsize, block_bytes, dst):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def decode_chunk(src, itemsize, block_bytes, decompress, dst):  # type: ignore[no-untyped-def]
-    """Fill ``dst`` from ``src``; False if that is damaged. Never touches memory outside of the two.
-
-    ``decompress`` is the address of ``LZ4_decompress_safe``.
-    """
+def decode_chunk(src, itemsize, block_bytes, dst):  # type: ignore[no-untyped-def]
+    """Fill ``dst`` from ``src``; False if that is damaged. Never touches memory outside of the two."""
     block_bytes = min(block_bytes, dst.size)
     if src.size < HEADER_BYTES or _number(src, 0, 8) != dst.size or _number(src, 8, 4) != block_bytes:
         return False
@@ -71,7 +68,7 @@ def decode_chunk(src, itemsize, block_bytes, decompress, dst):  # type: ignore[n
             return False
         data = src.ctypes.data + body
         if used != size:
-            if call_lz4(decompress, data, planes.ctypes.data, used, size) != size:
+            if not decode_lz4(data, used, planes.ctypes.data, size):
                 return False
             data = planes.ctypes.data
         join_planes(data, size, itemsize, dst.ctypes.data + start)

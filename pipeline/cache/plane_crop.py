@@ -14,7 +14,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from .bit_planes import ITEM_SIZES, LANES, emit_join, join_elements
-from .native_calls import copy_bytes
+from .byte_access import copy_bytes
 
 MARGIN = 64
 """Bytes that may be read behind a block of planes."""

@@ -12,6 +12,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from .byte_access import copy_64, put_byte
+
 MARGIN = 64
 """Bytes after a block and after the room for its code that ``encode_runs`` may read and write over."""
 
@@ -36,17 +38,6 @@ def _repeats(typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _copy_64(typing_context: Any, source: Any, target: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = ir.VectorType(ir.IntType(8), 64).as_pointer()
-        loaded = builder.load(builder.inttoptr(args[0], pointer), align=1)
-        builder.store(loaded, builder.inttoptr(args[1], pointer), align=1)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp), generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
 def _trailing_zeros(typing_context: Any, word: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
@@ -54,23 +45,14 @@ def _trailing_zeros(typing_context: Any, word: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _put(typing_context: Any, address: Any, byte: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(builder.trunc(args[1], ir.IntType(8)), builder.inttoptr(args[0], ir.IntType(8).as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp), generate
-
-
 @njit(nogil=True, cache=True)
 def _put_rest(out, count):  # type: ignore[no-untyped-def]
     """The part of a length that its four bits in the token could not hold; returns the address behind it."""
     count -= 15
     while count >= 255:
-        _put(out, 255)
+        put_byte(out, 255)
         out, count = out + 1, count - 255
-    _put(out, count)
+    put_byte(out, count)
     return out + 1
 
 
@@ -78,17 +60,17 @@ def _put_rest(out, count):  # type: ignore[no-untyped-def]
 def _put_sequence(source, literals, repeats, out):  # type: ignore[no-untyped-def]
     """``literals`` bytes as they are, then, unless it is 0, the last one ``repeats`` times more."""
     more = repeats - 4
-    _put(out, (min(literals, 15) << 4) | (min(more, 15) if repeats else 0))
+    put_byte(out, (min(literals, 15) << 4) | (min(more, 15) if repeats else 0))
     out += 1
     if literals >= 15:
         out = _put_rest(out, literals)
-    _copy_64(source, out)  # nearly always all of it, and without a branch
+    copy_64(out, source)  # nearly always all of it, and without a branch
     for i in range(64, literals, 64):
-        _copy_64(source + i, out + i)
+        copy_64(out + i, source + i)
     out += literals
     if repeats:
-        _put(out, 1)  # as far back the match lies, in two bytes
-        _put(out + 1, 0)
+        put_byte(out, 1)  # as far back the match lies, in two bytes
+        put_byte(out + 1, 0)
         out += 2
         if more >= 15:
             out = _put_rest(out, more)
