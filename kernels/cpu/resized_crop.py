@@ -96,7 +96,8 @@ def _blocks(samples, strides, shape, taps, weights, affine, bounds, around_cache
     blocks = -(-out_height // LANES)
     tile_width = max(out_width, LANES)
     tile_plane, plane = LANES * tile_width, out_height * out_width * length
-    columns = np.empty((row_width + 1) * channels * LANES, np.float32)
+    memory = np.empty((row_width + 1) * channels * LANES + _LINE // 4, np.float32)
+    columns = memory[-(memory.ctypes.data // 4) % (_LINE // 4) :]  # no vector lies on two lines
     tile = np.empty(channels * tile_plane, out.dtype)
     row_places, row_weights = np.empty(2 * LANES, np.int64), np.empty(LANES, np.float32)
     places, column_weights = np.empty(tile_width, np.int64), np.empty(tile_width, np.float32)
