@@ -38,15 +38,19 @@ def test_there_is_no_other_name() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
-def test_the_example_of_the_readme(repository_root: Path, tmp_path, clip_cache, monkeypatch) -> None:
+def test_the_examples_of_the_readme(repository_root: Path, tmp_path, clip_cache, monkeypatch) -> None:
     pytest.importorskip("torch")
-    (example,) = re.findall(r"```python\n(.*?)```", _section(repository_root, "Train from it"), re.DOTALL)[:1]
+    examples = re.findall(r"```python\n(.*?)```", _section(repository_root, "Train from it"), re.DOTALL)
     videos = {f"{name}/{i}.avi": 20 for name in "AB" for i in range(2)}
     options = {"modalities": ["residual"], "splits": dict.fromkeys(videos, "train")}
     clip_cache(tmp_path / "cache", videos, sizes={"residual": (128, 170)}, **options)
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(compile(example, "README.md", "exec"), names)
+    for number, example in enumerate(examples):
+        exec(compile(example, f"README.md, example {number}", "exec"), names)
+        assert ("clips" in names) == (number > 0)
+        if number != 1:
+            assert names["inputs"].shape == (4, 3, 16, 112, 112)
     assert names["clips"].shape == (4, 16, 112, 112, 3)
     assert sorted(names["labels"].tolist()) == [0, 0, 1, 1]
 
