@@ -48,6 +48,7 @@ def write_cache(
     splits: Mapping[str, str] | None = None,
     lacking: Mapping[str, Sequence[str]] | None = None,
     failures: Sequence[str] = (),
+    flow_dtype: str = "uint8",
 ) -> Cache:
     """Write a cache of two shards, and open it.
 
@@ -86,7 +87,8 @@ def write_cache(
         ) as out:
             for number, (id_, count) in enumerate(videos.items()):
                 if shards[id_] == shard:
-                    _write_video(out, id_, number, count, modalities, sizes, labels[id_], splits.get(id_), lacking)
+                    options = (sizes, labels[id_], splits.get(id_), lacking, flow_dtype)
+                    _write_video(out, id_, number, count, modalities, *options)
             for id_ in failures:
                 if shards[id_] == shard:
                     out.fail(id_, "decode", "it is broken")
@@ -96,25 +98,21 @@ def write_cache(
 
 
 def _write_video(
-    out: Any, id_: str, number: int, count: int, modalities: Any, sizes: Any, label: Any, split: Any, lacking: Any
-) -> None:
+    out: Any, id_: str, number: int, count: int, modalities: Any, sizes: Any, label: Any, split: Any, lacking: Any,
+    flow_dtype: str,
+) -> None:  # fmt: skip
     with out.video(id_) as video:
         for modality in sorted(modalities):
             if modality in lacking.get(id_, ()):
                 continue
-            size = sizes.get(id_, sizes.get(modality, SIZE))
-            scale = {"scale_factor": 0.1, "add_offset": -10.0} if modality == "flow" else {}
-            video.add_dataset(
-                DatasetSpec(
-                    modality=modality,
-                    height=size[0],
-                    width=size[1],
-                    channels=CHANNELS[modality],
-                    dtype="uint8",
-                    **scale,
-                )
-            )
-            video.write(modality, telling_frames(modality, count - (modality != "rgb"), number, size))
+            height, width = sizes.get(id_, sizes.get(modality, SIZE))
+            is_flow = modality == "flow"
+            dtype = flow_dtype if is_flow else "uint8"
+            scale = {"scale_factor": 0.1, "add_offset": -10.0} if is_flow else {}
+            spec = {"height": height, "width": width, "channels": CHANNELS[modality], "dtype": dtype, **scale}
+            video.add_dataset(DatasetSpec(modality=modality, **spec))
+            frames = telling_frames(modality, count - (modality != "rgb"), number, (height, width))
+            video.write(modality, frames.astype(dtype))
         video.describe(
             VideoEntry(
                 label=label, split=split, fps=25.0, num_frames=count, codec="h264", pixel_format="yuv420p", width=64,

@@ -207,6 +207,13 @@ def test_flow_stacks_alternate_x_and_y(clips) -> None:
     assert (batch.numbers == channels[..., 10]).all()
 
 
+def test_flow_stacks_of_float16(make_clips) -> None:
+    dataset = FlowStacks(make_clips({"a": 20}, modalities=["flow"], flow_dtype="float16"), crop=(5, 7), random=False)
+    flow = dataset[0]["flow"]
+    assert (flow.shape, flow.dtype) == ((1, 5, 7, 20), torch.float16)
+    assert flow[0, 2, 3].tolist() == [number for i in range(5, 15) for number in (i, i + 100)]
+
+
 def test_flow_stacks_start_anywhere(make_clips) -> None:
     dataset = FlowStacks(make_clips({"a": 20}, modalities=["flow"]))
     batch = dataset.read([(epoch, 0) for epoch in range(200)])
