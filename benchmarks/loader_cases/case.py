@@ -101,11 +101,4 @@ class Contender:
     @property
     def missing(self) -> tuple[str, ...]:
         """Modules that are not there."""
-        return tuple(name for name in self.needs if not _found(name))
-
-
-def _found(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package it would be in
-        return False
+        return tuple(name for name in self.needs if find_spec(name) is None)

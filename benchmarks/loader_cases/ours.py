@@ -41,19 +41,28 @@ def dataset_in_workers(task: Task) -> Callable[[], Batches]:
     """torch's ``DataLoader`` over ``ClipDataset``, which draws as many clips itself."""
     from torch.utils.data import DataLoader
 
+    from vidprep.models import ClipSampler
+
+    dataset = _dataset(task)
+    sampler = ClipSampler(dataset).batches(BATCH)
+    loader = DataLoader(dataset, sampler=sampler, batch_size=None, num_workers=WORKERS, persistent_workers=True)
+    return lambda: (batch[MODALITY] for batch in loader)
+
+
+def clip_loader(task: Task) -> Callable[[], Batches]:
+    """``ClipLoader`` over the same dataset, without augmentation."""
+    from vidprep.models import ClipLoader
+
+    loader = ClipLoader(_dataset(task), BATCH, num_threads=WORKERS)
+    return lambda: (batch[MODALITY] for batch in loader)
+
+
+def _dataset(task: Task) -> Any:
     import vidprep
-    from vidprep.models import ClipDataset, ClipSampler
+    from vidprep.models import ClipDataset
 
     cache = vidprep.Cache(task.root / "cache")
-    dataset = ClipDataset(cache, MODALITY, length=LENGTH, crop=CROP, clips_per_video=-(-len(task.clips) // len(cache)))
-    sampler = ClipSampler(dataset)
-    loader = DataLoader(dataset, BATCH, sampler=sampler, num_workers=WORKERS, persistent_workers=True)
-
-    def epoch() -> Batches:
-        for batch in loader:
-            yield batch[MODALITY]
-
-    return epoch
+    return ClipDataset(cache, MODALITY, length=LENGTH, crop=CROP, clips_per_video=-(-len(task.clips) // len(cache)))
 
 
 def codec_alone(task: Task) -> Callable[[], Batches]:
@@ -118,10 +127,17 @@ CONTENDERS = (
         stores=("cache-none",),
     ),
     Contender(
+        name=f"vidprep, ClipLoader, {WORKERS} threads",
+        open=clip_loader,
+        group=f"ours, {DELIVERED}",
+        needs=("torch",),
+        same_clips=False,
+    ),
+    Contender(
         name=f"vidprep, DataLoader over ClipDataset, {WORKERS} workers",
         open=dataset_in_workers,
         group=f"ours, {DELIVERED}",
-        needs=("torch", "vidprep.models.data"),
+        needs=("torch",),
         same_clips=False,
     ),
 )
