@@ -138,7 +138,7 @@ class IndexTable:
             position = self._ids.find(video_id) if isinstance(video_id, str) else None
             if position is None:
                 raise UnknownVideoError(self._unknown(video_id))
-            self._known[video_id] = position
+            self._known[str(video_id)] = position
         return position
 
     def positions(self, video_ids: Sequence[str]) -> NDArray[np.int64]:
