@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..tvl1 import TVL1Parameters
 from ._team import await_all, await_piece, offer, put_back, step_of, take
 from .tvl1_median import median_filter
-from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes, num_floats, planes_in
+from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes, new_planes_memory, num_floats, planes_in
 from .tvl1_pyramid import TapTables, flow_tables, upsample_flow
 from .tvl1_solver import (
     FLOW_PLANES,
@@ -76,8 +76,8 @@ def make_plan(sizes: Sequence[tuple[int, int]], parameters: TVL1Parameters) -> P
 def make_buffers(size: tuple[int, int]) -> Buffers:
     """Return memory for pairs whose finest level has this size."""
     return Buffers(
-        flows=np.zeros((2, num_floats(*size, FLOW_PLANES)), np.float32),
-        state=np.zeros(num_floats(*size, STATE_PLANES), np.float32),
+        flows=new_planes_memory(2 * num_floats(*size, FLOW_PLANES)).reshape(2, -1),
+        state=new_planes_memory(num_floats(*size, STATE_PLANES)),
         changes=np.zeros(size[0], np.float32),
     )
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..tvl1_tables import Taps, gaussian_taps, level_blur, linear_taps
 from .tvl1_lanes import LANES, Memory, four_by_four
-from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes, num_floats, pixels, planes_in, repeat_edges
+from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes, new_planes_memory, num_floats, pixels, planes_in, repeat_edges
 
 _QUAD = 4  # taps that are loaded at once
 
@@ -160,7 +160,7 @@ def build_pyramid(frame: NDArray[Any], sizes: Sequence[tuple[int, int]], scale_f
     sigma
         Standard deviation of the Gaussian that the finest level is smoothed with, in pixels; 0: not at all.
     """
-    memory = np.zeros(sum(num_floats(*size, 1) for size in sizes), np.float32)
+    memory = new_planes_memory(sum(num_floats(*size, 1) for size in sizes))
     finest = level_planes(memory, sizes)[0]
     raw = np.zeros_like(finest) if sigma else finest
     pixels(raw, *sizes[0])[:, 0] = frame
