@@ -292,12 +292,12 @@ def finite(typing_context: Any, samples: Any, index: Any, count: Any) -> Any:
     return types.boolean(samples, types.intp, types.intp), generate
 
 
-def _stream(subtract: bool, around_cache: bool) -> Callable[..., None]:
+def _stream(subtract: bool, around_cache: bool) -> Callable[..., int]:
     """Make ``stream(values, value_index, minuend, ahead, out, index, count)``.
 
     ``out[index + i]`` becomes ``values[value_index + i]``, or ``minuend[index + i]`` less that. ``around_cache`` writes
     whole cache lines straight to memory, which spares reading them first, and asks memory for as much of
-    ``minuend[index + ahead:]``.
+    ``minuend[index + ahead:]``. Returns ``MINUEND_DAMAGED`` if that is not finite, else 0.
     """
 
     @intrinsic  # type: ignore[untyped-decorator]
@@ -317,10 +317,18 @@ def _stream(subtract: bool, around_cache: bool) -> Callable[..., None]:
             blocks = builder.sdiv(builder.sub(size, head), size.type(LANES))
             tail = builder.add(head, builder.mul(blocks, size.type(LANES)))
 
+            checked = cgutils.alloca_once(builder, _VECTOR)  # stays 0 as in ``finite``; floats count in the first lane
+            builder.store(reals(0.0, LANES), checked)
+
             def move(i: Any, kind: Any, hint: bool) -> None:
                 value = load(builder, moved(builder, source, i), kind)
                 if subtract:
-                    value = builder.fsub(load(builder, moved(builder, other, i), kind), value)
+                    whole = load(builder, moved(builder, other, i), kind)
+                    value = builder.fsub(whole, value)
+                    if kind is FLOAT:
+                        whole = builder.insert_element(reals(0.0, LANES), whole, INT32(0))
+                    total = call(builder, "fmuladd", whole, reals(0.0, LANES), builder.load(checked))
+                    builder.store(total, checked)
                 place = builder.bitcast(moved(builder, target, i), kind.as_pointer())
                 instruction = builder.store(value, place, align=64 if hint else 4)
                 if hint:
@@ -335,10 +343,13 @@ def _stream(subtract: bool, around_cache: bool) -> Callable[..., None]:
                     fetch_from(builder, other, builder.add(start, on))
             with cgutils.for_range(builder, size, start=tail) as loop:
                 move(loop.index, FLOAT, False)
-            return context.get_dummy_value()
+            bits_type = ir.IntType(LANES)
+            zeros = builder.bitcast(builder.fcmp_ordered("==", builder.load(checked), reals(0.0, LANES)), bits_type)
+            fine = builder.icmp_signed("==", zeros, bits_type(-1))
+            return builder.select(fine, INT64(0), INT64(MINUEND_DAMAGED))
 
         n = types.intp
-        return types.void(values, n, minuend, n, out, n, n), generate
+        return n(values, n, minuend, n, out, n, n), generate
 
     return stream  # type: ignore[no-any-return]
 

@@ -42,7 +42,7 @@ from ._warp_simd import (
 _LEAST = 1 << 15  # floats of a task
 _AHEAD = 1 << 16  # floats that memory is asked for ahead of their use
 _AHEAD_OF_FEW = 1 << 15
-_CHUNK = 1024  # floats that are blended before they are written
+_CHUNK = 512  # floats that are blended before they are written
 
 
 def warp_cpu(
@@ -121,9 +121,7 @@ def _pixels(samples, vectors, minuend, subtracting, shape, bounds, around_cache,
             damage |= warp_few(samples, vectors, sign, places, pixel, count, height, width, channels, ahead, results, 0)
             skipped = known * channels
             index, size = pixel * channels + skipped, count * channels - skipped
-            if subtracting and not finite(minuend, index, size):
-                damage |= MINUEND_DAMAGED
-            _write(results, skipped, minuend, subtracting, ahead * channels, around_cache, out, index, size)
+            damage |= _write(results, skipped, minuend, subtracting, ahead * channels, around_cache, out, index, size)
         else:
             damage |= warp_few(
                 samples, vectors, sign, places, pixel, count, height, width, channels, 0, out, pixel * channels
@@ -180,8 +178,6 @@ def _rows(  # type: ignore[no-untyped-def]
                 continue
             if not finite(samples, index, size):
                 damage |= FEATURES_DAMAGED
-            if subtracting and not finite(minuend, index, size):
-                damage |= MINUEND_DAMAGED
             blend(samples, image, places, to_right, down, count, right, below, channels, index + ahead, results)
             if unusual & OUTSIDE:
                 for i in range(num_vectors):
@@ -189,7 +185,7 @@ def _rows(  # type: ignore[no-untyped-def]
                     for k in range(min(LANES, count) if found[i] & OUTSIDE else 0):
                         if found[i] >> k & 1:
                             results[(at + k) * channels : (at + k + 1) * channels] = 0
-            _write(results, 0, minuend, subtracting, ahead, around_cache, out, index, size)
+            damage |= _write(results, 0, minuend, subtracting, ahead, around_cache, out, index, size)
     return damage
 
 
@@ -197,14 +193,14 @@ def _rows(  # type: ignore[no-untyped-def]
 def _write(  # type: ignore[no-untyped-def]
     results, first, minuend, subtracting, ahead, around_cache, out, index, size
 ):
+    """Write out what was blended; return what was damaged."""
     if subtracting and around_cache:
-        subtract_around_cache(results, first, minuend, ahead, out, index, size)
-    elif subtracting:
-        subtract(results, first, minuend, ahead, out, index, size)
-    elif around_cache:
-        copy_around_cache(results, first, minuend, ahead, out, index, size)
-    else:
-        copy(results, first, minuend, ahead, out, index, size)
+        return subtract_around_cache(results, first, minuend, ahead, out, index, size)
+    if subtracting:
+        return subtract(results, first, minuend, ahead, out, index, size)
+    if around_cache:
+        return copy_around_cache(results, first, minuend, ahead, out, index, size)
+    return copy(results, first, minuend, ahead, out, index, size)
 
 
 @njit(nogil=True)
