@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from .video_clips import VideoClips
 
 _USER = "loaders"
+Made = tuple[dict[str, Any], Any]
+"""A batch, and the event after which it is there."""
+
 _IN_USE = 2  # batches that the training loop holds on to, as a rule
 
 
@@ -110,7 +113,7 @@ class ClipLoader:
             Where the cache's files are gone.
         """
         self._had = 0
-        maker = _GpuMaker(self) if self.device.type == "cuda" else _CpuMaker(self)
+        maker: _GpuMaker | _CpuMaker = _GpuMaker(self) if self.device.type == "cuda" else _CpuMaker(self)
         for made in work_ahead(self._batches, maker.make, self._num_bytes, self.prefetch_bytes):
             batch = maker.hand_over(made)
             self._had += len(batch["label"])
@@ -170,7 +173,7 @@ class _CpuMaker:
         self._torch = import_torch(_USER)
         self._pool = MemoryPool(loader.prefetch_bytes + _IN_USE * loader.batch_bytes)
 
-    def make(self, keys: list[Key]) -> dict[str, Any]:
+    def make(self, keys: list[Key]) -> Made:
         loader, torch = self._loader, self._torch
         formats = loader.dataset.formats
         frames = {name: self._pool.array((len(keys), *each.shape), each.dtype) for name, each in formats.items()}
@@ -178,10 +181,10 @@ class _CpuMaker:
         tensors = {name: torch.from_numpy(clips) for name, clips in frames.items()}
         if loader.augmentation is not None:
             tensors = self._augment(loader.augmentation, tensors, batch)
-        return to_tensors(batch, loader.dataset.video_ids(batch), tensors)
+        return to_tensors(batch, loader.dataset.video_ids(batch), tensors), None
 
-    def hand_over(self, made: dict[str, Any]) -> dict[str, Any]:
-        return made
+    def hand_over(self, made: Made) -> dict[str, Any]:
+        return made[0]
 
     def _augment(self, augmentation: Augmentation, tensors: dict[str, Any], batch: ClipBatch) -> dict[str, Any]:
         out = {}
@@ -199,7 +202,7 @@ class _GpuMaker:
         self._torch = import_torch(_USER)
         self._stream = self._torch.cuda.Stream(loader.device)
 
-    def make(self, keys: list[Key]) -> tuple[dict[str, Any], Any]:
+    def make(self, keys: list[Key]) -> Made:
         loader, torch = self._loader, self._torch
         pinned = {}
         for name, each in loader.dataset.formats.items():
@@ -215,7 +218,7 @@ class _GpuMaker:
             made["label"] = made["label"].pin_memory().to(loader.device, non_blocking=True)
             return made, self._stream.record_event()
 
-    def hand_over(self, made: tuple[dict[str, Any], Any]) -> dict[str, Any]:
+    def hand_over(self, made: Made) -> dict[str, Any]:
         batch, done = made
         current = self._torch.cuda.current_stream(self._loader.device)
         current.wait_event(done)
