@@ -88,16 +88,17 @@ class BatchReader:
         pieces = -(-length // piece_frames) * len(frames)
         batch = np.array([item_bytes, channels, height, width, piece_frames, verify], np.int64)
         checksums = index.all_checksums if verify else np.empty(0, np.uint64)
-        addresses = [_pread(), *(zstd_addresses() if zstd or verify else (0, 0))]
-        counter, results = np.zeros(1, np.int64), np.empty((pieces, 2), np.int64)
+        functions = np.array([*_libc(), *(zstd_addresses() if zstd or verify else (0, 0))], np.int64)
+        counter, results = np.zeros(2, np.int64), np.empty((pieces, 2), np.int64)
         flat = out.reshape(-1).view(np.uint8)
 
         def work(_: int) -> None:
-            functions = np.array([*addresses, zstd_context() if zstd else 0], np.int64)
+            own = np.zeros(code.OWN_SIZE, np.int64)
+            own[code.ZSTD_CONTEXT] = zstd_context() if zstd else 0
             scratch = self._scratch.of(scratch_bytes)
             code.read_pieces(
-                counter, table, frames, order, chunks.offsets, chunks.sizes, checksums, batch, functions, scratch, flat,
-                results,
+                counter, table, frames, order, chunks.offsets, chunks.sizes, checksums, batch, functions, own, scratch,
+                flat, results,
             )  # fmt: skip
 
         _threads.run_tasks(work, min(threads, pieces))
@@ -150,5 +151,11 @@ def _ascending(frames: Integers) -> tuple[Integers, Integers]:
 
 
 @cache
-def _pread() -> int:
-    return ctypes.cast(ctypes.CDLL(None).pread, ctypes.c_void_p).value or 0
+def _libc() -> tuple[int, int, int]:
+    """Addresses of ``pread``, ``posix_fadvise`` and ``clock_gettime``."""
+    libc = ctypes.CDLL(None)
+    pread, fadvise, clock = (
+        ctypes.cast(function, ctypes.c_void_p).value or 0
+        for function in (libc.pread, libc.posix_fadvise, libc.clock_gettime)
+    )
+    return pread, fadvise, clock

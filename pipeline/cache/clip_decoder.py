@@ -14,7 +14,7 @@ from .bit_planes import join_planes
 from .byte_access import big_endian_32, copy_bytes
 from .codecs import CODECS
 from .lz4_blocks import decode_lz4
-from .native_calls import call_pread, call_xxh64, call_zstd, take_next
+from .native_calls import call_clock, call_fadvise, call_pread, call_xxh64, call_zstd, take_next
 from .plane_chunks import BLOCK_HEADER_BYTES, HEADER_BYTES
 from .plane_crop import MARGIN, TAIL_BYTES, join_box
 
@@ -28,8 +28,12 @@ LZ4, ZSTD, NONE = (CODECS.index(name) for name in ("lz4", "zstd", "none"))
 # What is the same for all clips of a batch.
 ITEM_BYTES, CHANNELS, HEIGHT, WIDTH, PIECE_FRAMES, VERIFY = range(6)
 
-# C functions, by address, and the thread's own context of Zstandard.
-PREAD, ZSTD_DECOMPRESS, XXH64, ZSTD_CONTEXT = range(4)
+# C functions, by address.
+PREAD, FADVISE, CLOCK, ZSTD_DECOMPRESS, XXH64 = range(5)
+
+# What a thread has of its own: Zstandard's context, whether the disk kept it waiting, and memory for the time.
+ZSTD_CONTEXT, WAITED, SECONDS, NANOSECONDS = range(4)
+OWN_SIZE = 4
 
 # What came of a piece.
 GOOD, NO_SIZE, NO_BYTES, NO_MATCH, BAD_LZ4, BAD_ZSTD, BAD_STORED = range(7)
@@ -43,6 +47,9 @@ REASONS = {
     BAD_STORED: "it is not of the size of its frames",
 }
 
+_WILLNEED = 3  # Linux: begin to read it into the page cache
+_CLOCK_MONOTONIC = 1
+_SLOW_NS, _SLOW_NS_PER_KB = 40_000, 300  # a read that takes longer was not in the page cache
 _RETRIES = 8  # in a row, of a read that a signal interrupts: seldom even one
 _SPARE = 8  # frames differ in size: so many-th part is read beyond what frames of the mean size would take
 
@@ -59,21 +66,26 @@ def scratch_bytes(chunk_bytes: int, chunk_frames: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def read_pieces(counter, clips, frames, order, offsets, sizes, checksums, batch, functions, scratch, out, results):  # type: ignore[no-untyped-def]
+def read_pieces(
+    counter, clips, frames, order, offsets, sizes, checksums, batch, functions, own, scratch, out, results
+):  # type: ignore[no-untyped-def]  # fmt: skip
     """Read pieces of clips until the counter says that none is left.
+
+    When the disk first keeps a thread waiting, that one tells the system of all that is still to be read.
 
     Parameters
     ----------
     counter
-        ``(1,)`` int64, the next piece: pieces of ``PIECE_FRAMES`` frames, one clip's after the other's.
+        ``(2,)`` int64, zeros at first: the next piece, and whether the system was told. Pieces are of ``PIECE_FRAMES``
+        frames, one clip's after the other's.
     clips
         ``(N, NUM_COLUMNS)`` int64.
     frames, order
         ``(N, L)`` int64: a clip's frames in ascending order, and the place of each in the result.
     offsets, sizes, checksums
         Of all chunks of the cache; ``checksums`` is empty unless ``batch[VERIFY]``.
-    batch, functions
-        int64 by the names above.
+    batch, functions, own
+        int64 by the names above; ``own`` is this thread's.
     scratch
         uint8, as much as ``scratch_bytes`` says for the largest chunks.
     out
@@ -84,10 +96,15 @@ def read_pieces(counter, clips, frames, order, offsets, sizes, checksums, batch,
     length = frames.shape[1]
     per_clip = -(-length // batch[PIECE_FRAMES])
     clip_bytes = length * batch[HEIGHT] * batch[WIDTH] * batch[CHANNELS] * batch[ITEM_BYTES]
+    told = np.int64(0)
     while True:
         piece = take_next(counter.ctypes.data)
         if piece >= len(results):
             return
+        if own[WAITED] and not told:
+            told = 1
+            if take_next(counter.ctypes.data + counter.itemsize) == 0:
+                _announce(clips[piece // per_clip :], frames[piece // per_clip :], offsets, sizes, functions)
         clip = piece // per_clip
         begin = (piece % per_clip) * batch[PIECE_FRAMES]
         end = min(begin + batch[PIECE_FRAMES], length)
@@ -105,14 +122,14 @@ def read_pieces(counter, clips, frames, order, offsets, sizes, checksums, batch,
                 result = _read_chunk(
                     description, frames[clip, first:begin] - chunk * description[CHUNK_FRAMES],
                     order[clip, first:begin], np.int64(offsets[place]), np.int64(sizes[place]),
-                    checksums[place] if batch[VERIFY] else np.uint64(0), batch, functions, scratch, target,
+                    checksums[place] if batch[VERIFY] else np.uint64(0), batch, functions, own, scratch, target,
                 )  # fmt: skip
             if result != GOOD and results[piece, 0] == GOOD:
                 results[piece, 0], results[piece, 1] = result, chunk
 
 
 @njit(nogil=True, cache=True)
-def _read_chunk(clip, numbers, places, offset, size, checksum, batch, functions, scratch, target):  # type: ignore[no-untyped-def]
+def _read_chunk(clip, numbers, places, offset, size, checksum, batch, functions, own, scratch, target):  # type: ignore[no-untyped-def]
     """Read frames ``numbers`` of one chunk, ascending, each to its place in the clip at ``target``."""
     item_bytes = batch[ITEM_BYTES]
     frame_bytes = clip[FRAME_HEIGHT] * clip[FRAME_WIDTH] * batch[CHANNELS] * item_bytes
@@ -125,7 +142,7 @@ def _read_chunk(clip, numbers, places, offset, size, checksum, batch, functions,
     planes = data + bound + MARGIN
     elements = planes + chunk_bytes + MARGIN
     tail = elements + chunk_bytes + MARGIN
-    source = (functions[PREAD], clip[FILE], offset, size, data)
+    source = (functions, own, clip[FILE], offset, size, data)
     framed = np.int64(frame_bytes % (8 * item_bytes) == 0)  # each frame is a block of whole planes
     layout = (framed, frame_bytes, block_bytes, chunk_bytes, planes, elements, tail)
     loaded = np.int64(0)
@@ -143,7 +160,7 @@ def _read_chunk(clip, numbers, places, offset, size, checksum, batch, functions,
     if clip[CODEC] == LZ4:
         return _read_lz4(source, loaded, layout, box, numbers, places, target)
     if clip[CODEC] == ZSTD:
-        used = call_zstd(functions[ZSTD_DECOMPRESS], functions[ZSTD_CONTEXT], planes, chunk_bytes, data, size)
+        used = call_zstd(functions[ZSTD_DECOMPRESS], own[ZSTD_CONTEXT], planes, chunk_bytes, data, size)
         if used != chunk_bytes:
             return BAD_ZSTD
         _join_chunk(layout, box, numbers, places, target)
@@ -156,23 +173,47 @@ def _read_chunk(clip, numbers, places, offset, size, checksum, batch, functions,
 @njit(nogil=True, cache=True)
 def _load(source, begin, end):  # type: ignore[no-untyped-def]
     """Bring bytes ``begin`` to ``end`` of a chunk to where they belong in memory; returns how far that succeeded."""
-    pread, file, offset, _, data = source
+    functions, own, file, offset, _, data = source
+    start, size = _now(functions, own), end - begin
     failures = 0
     while begin < end:
-        count = call_pread(pread, file, data + begin, end - begin, offset + begin)
+        count = call_pread(functions[PREAD], file, data + begin, end - begin, offset + begin)
         if count == 0 or failures == _RETRIES:
             break
         if count < 0:
             failures += 1
         else:
             begin, failures = begin + count, 0
+    if _now(functions, own) - start > _SLOW_NS + size * _SLOW_NS_PER_KB // 1024:
+        own[WAITED] = 1
     return begin
+
+
+@njit(nogil=True, cache=True)
+def _now(functions, own):  # type: ignore[no-untyped-def]
+    """Nanoseconds of a clock."""
+    call_clock(functions[CLOCK], _CLOCK_MONOTONIC, own[SECONDS:].ctypes.data)
+    return own[SECONDS] * 1_000_000_000 + own[NANOSECONDS]
+
+
+@njit(nogil=True, cache=True)
+def _announce(clips, frames, offsets, sizes, functions):  # type: ignore[no-untyped-def]
+    """Have the system fetch all chunks of some clips, side by side, while threads wait for the first ones."""
+    for clip in range(len(clips)):
+        latest = np.int64(-1)
+        for i in range(frames.shape[1]):
+            chunk = frames[clip, i] // clips[clip, CHUNK_FRAMES]
+            if chunk != latest and chunk < clips[clip, NUM_CHUNKS]:
+                place = clips[clip, FIRST_CHUNK] + chunk
+                offset, size = np.int64(offsets[place]), np.int64(sizes[place])
+                call_fadvise(functions[FADVISE], clips[clip, FILE], offset, size, _WILLNEED)
+            latest = chunk
 
 
 @njit(nogil=True, cache=True)
 def _read_lz4(source, loaded, layout, box, numbers, places, target):  # type: ignore[no-untyped-def]
     """Walk from block to block, jumping over those that are not wanted."""
-    _, _, _, size, data = source
+    _, _, _, _, size, data = source
     framed, frame_bytes, block_bytes, chunk_bytes, planes, elements, tail = layout
     num_blocks = -(-chunk_bytes // block_bytes)
     first = numbers[0] * frame_bytes // block_bytes
@@ -246,7 +287,7 @@ def _join_chunk(layout, box, numbers, places, target):  # type: ignore[no-untype
 @njit(nogil=True, cache=True)
 def _read_stored(source, loaded, frame_bytes, box, numbers, places, target):  # type: ignore[no-untyped-def]
     """Read frames that are not compressed: straight to their place where rows lie side by side."""
-    pread, file, offset, size, data = source
+    functions, own, file, offset, size, data = source
     item_bytes, first, row_items, rows, pitch = box
     box_bytes = rows * row_items * item_bytes
     if loaded == 0 and rows > 1:
@@ -269,7 +310,7 @@ def _read_stored(source, loaded, frame_bytes, box, numbers, places, target):  # 
             and places[done + count] == places[done] + count
         ):
             count += 1
-        if _load((pread, file, offset + begin, size, place), 0, count * box_bytes) < count * box_bytes:
+        if _load((functions, own, file, offset + begin, size, place), 0, count * box_bytes) < count * box_bytes:
             return NO_BYTES
         done = _repeat(box_bytes, numbers, places, done + count - 1, target)
     return GOOD

@@ -19,7 +19,9 @@ def _code(result: Any, *parameters: Any) -> Callable[..., Any]:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         address, *values = args
         converted = [_convert(builder, value, kind) for value, kind in zip(values, parameters, strict=True)]
-        return builder.call(builder.inttoptr(address, ir.FunctionType(result, parameters).as_pointer()), converted)
+        kind = ir.FunctionType(result or _INT32, parameters).as_pointer()
+        found = builder.call(builder.inttoptr(address, kind), converted)
+        return context.get_dummy_value() if result is None else found
 
     return generate
 
@@ -34,6 +36,18 @@ def _convert(builder: Any, value: Any, kind: Any) -> Any:
 def call_pread(typing_context: Any, function: Any, file: Any, target: Any, size: Any, offset: Any) -> Any:
     """``ssize_t pread(int file, void *target, size_t size, off_t offset)``"""
     return types.intp(*[types.intp] * 5), _code(_INT64, _INT32, _POINTER, _INT64, _INT64)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_fadvise(typing_context: Any, function: Any, file: Any, offset: Any, size: Any, advice: Any) -> Any:
+    """``int posix_fadvise(int file, off_t offset, off_t size, int advice)``, without its result"""
+    return types.void(*[types.intp] * 5), _code(None, _INT32, _INT64, _INT64, _INT32)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def call_clock(typing_context: Any, function: Any, clock: Any, target: Any) -> Any:
+    """``int clock_gettime(clockid_t clock, struct timespec *target)``, without its result"""
+    return types.void(*[types.intp] * 3), _code(None, _INT32, _POINTER)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -28,7 +28,8 @@ def set_pread(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., int]],
     def replace(function: Callable[..., int]) -> None:
         callback = Pread(function)
         monkeypatch.setattr(batch_reader, "_keep", callback, raising=False)
-        monkeypatch.setattr(batch_reader, "_pread", lambda: ctypes.cast(callback, ctypes.c_void_p).value)
+        others = batch_reader._libc()[1:]
+        monkeypatch.setattr(batch_reader, "_libc", lambda: (ctypes.cast(callback, ctypes.c_void_p).value, *others))
 
     return replace
 
