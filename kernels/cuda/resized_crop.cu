@@ -43,7 +43,7 @@ struct Between {
 
 // Grid: blocks along the pixels of a frame of the result, groups of frames or fewer, clips or fewer. taps: rows, then
 // columns of each clip. affine: (factor, summand) for each channel of each clip.
-extern "C" __global__ void __launch_bounds__(256, 4)
+extern "C" __global__ void __launch_bounds__(256, 3)
 resized_crop(const SAMPLE* __restrict__ frames, const int2* __restrict__ taps, const float2* __restrict__ affine,
              RESULT* __restrict__ result, int clips, int length, int height, int width, int channels, int out_height,
              int out_width) {

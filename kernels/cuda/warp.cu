@@ -109,7 +109,7 @@ __device__ __forceinline__ void warp_rows(const SAMPLE* __restrict__ features, c
 
 // features, minuend, result: (rows, width, channels), images of `height` rows below each other. minuend is features
 // itself unless SUBTRACT. damage: set to 1 for features, flow, minuend that are not numbers.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 4)
 warp(const SAMPLE* __restrict__ features, const float2* __restrict__ flow, const SAMPLE* __restrict__ minuend,
      float* __restrict__ result, int* __restrict__ damage, int64 rows, int height, int width, int channels) {
     const bool fours = in_fours(features, channels) && in_fours(minuend, channels) &&

@@ -16,7 +16,7 @@ __device__ __forceinline__ int grey(const uint8* pixel, int channels) {
 
 // frames: (rows, width, channels), pictures of `height` rows below each other. result: (rows, width, patch * patch).
 // scale: of 256ths times patch * patch to grey levels.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 4)
 zncc(const uint8* __restrict__ frames, float* __restrict__ result, int64 rows, int height, int width, int channels,
      int patch, float scale) {
     __shared__ int greys[MAX_PATCH * MAX_ACROSS];
