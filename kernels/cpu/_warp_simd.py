@@ -296,7 +296,7 @@ def _stream(subtract: bool, around_cache: bool) -> Callable[..., int]:
     """Make ``stream(values, value_index, minuend, ahead, out, index, count)``.
 
     ``out[index + i]`` becomes ``values[value_index + i]``, or ``minuend[index + i]`` less that. ``around_cache`` writes
-    whole cache lines straight to memory, which spares reading them first, and asks memory for as much of
+    whole cache lines straight to memory, which spares reading them first. Memory is asked for as much of
     ``minuend[index + ahead:]``. Returns ``MINUEND_DAMAGED`` if that is not finite, else 0.
     """
 
@@ -339,7 +339,7 @@ def _stream(subtract: bool, around_cache: bool) -> Callable[..., int]:
             with cgutils.for_range(builder, blocks) as loop:
                 start = builder.add(head, builder.mul(loop.index, size.type(LANES)))
                 move(start, _VECTOR, around_cache)
-                if subtract and around_cache:
+                if subtract:
                     fetch_from(builder, other, builder.add(start, on))
             with cgutils.for_range(builder, size, start=tail) as loop:
                 move(loop.index, FLOAT, False)

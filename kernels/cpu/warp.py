@@ -124,7 +124,7 @@ def _pixels(samples, vectors, minuend, subtracting, shape, bounds, around_cache,
             damage |= _write(results, skipped, minuend, subtracting, ahead * channels, around_cache, out, index, size)
         else:
             damage |= warp_few(
-                samples, vectors, sign, places, pixel, count, height, width, channels, 0, out, pixel * channels
+                samples, vectors, sign, places, pixel, count, height, width, channels, ahead, out, pixel * channels
             )
         pixel += count
     return damage
