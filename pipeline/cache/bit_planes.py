@@ -2,7 +2,7 @@
 
 Small numbers leave their high bits zero, so the high planes of a residual or a displacement are long runs, which even
 the simplest compressor takes. 64 elements are one vector: its 64 sign bits are 8 bytes of the highest plane, and
-doubling the elements brings the next plane there. LLVM has instructions for both directions on every processor.
+doubling the elements brings the next plane there. ``plane_join`` is the way back.
 
 The functions take addresses and check nothing: callers keep blocks inside.
 """
@@ -17,14 +17,13 @@ from numba import carray, njit, types
 from numba.extending import intrinsic
 
 from ...kernels.cpu._simd import memory_at
+from .plane_join import ITEM_SIZES, join, join_64
+from .plane_join import LANES as JOINED
 
-ITEM_SIZES = (1, 2, 4)
-"""Bytes of an element for which there is code."""
-
-LANES = 64
+_LANES = 64
 _INT8, _INT64 = ir.IntType(8), ir.IntType(64)
-_BYTES = ir.VectorType(_INT8, LANES)
-_BITS = ir.VectorType(ir.IntType(1), LANES)
+_BYTES = ir.VectorType(_INT8, _LANES)
+_BITS = ir.VectorType(ir.IntType(1), _LANES)
 
 
 def _plane_pointer(builder: Any, planes: Any, stride: Any, number: int) -> Any:
@@ -43,12 +42,12 @@ def _split(itemsize: int) -> Callable[..., None]:
     def split(typing_context: Any, elements: Any, planes: Any, stride: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             source, target, distance = args
-            kind = ir.VectorType(_INT8, LANES * itemsize)
+            kind = ir.VectorType(_INT8, _LANES * itemsize)
             loaded = builder.load(builder.inttoptr(source, kind.as_pointer()), align=1)
             for k in range(itemsize):  # the elements' k-th bytes
-                part = builder.shuffle_vector(loaded, loaded, _lanes([i * itemsize + k for i in range(LANES)]))
+                part = builder.shuffle_vector(loaded, loaded, _lanes([i * itemsize + k for i in range(_LANES)]))
                 for bit in reversed(range(8)):
-                    signs = builder.icmp_signed("<", part, ir.Constant(_BYTES, [0] * LANES))
+                    signs = builder.icmp_signed("<", part, ir.Constant(_BYTES, [0] * _LANES))
                     pointer = _plane_pointer(builder, target, distance, 8 * k + bit)
                     builder.store(builder.bitcast(signs, _INT64), pointer, align=1)
                     part = builder.add(part, part)
@@ -59,42 +58,7 @@ def _split(itemsize: int) -> Callable[..., None]:
     return split  # type: ignore[no-any-return]
 
 
-def emit_join(builder: Any, itemsize: int, planes: Any, stride: Any, elements: Any, shift: Any = None) -> None:
-    """Generate the code that joins 64 elements, less the first ``shift``, if that is given."""
-    none = ir.Constant(_BYTES, [0] * LANES)
-    parts = []
-    for k in range(itemsize):
-        part = none
-        for bit in range(8):
-            word = builder.load(_plane_pointer(builder, planes, stride, 8 * k + bit), align=1)
-            if shift is not None:
-                word = builder.lshr(word, shift)
-            weight = ir.Constant(_BYTES, [1 << bit] * LANES)
-            part = builder.or_(part, builder.select(builder.bitcast(word, _BITS), weight, none))
-        parts.append(part)
-    while len(parts) > 1:  # interleave the first half with the second: bytes 0 2 | 1 3 to 0 1 2 3
-        half, width = len(parts) // 2, parts[0].type.count
-        mask = _lanes([i // 2 + (width if i % 2 else 0) for i in range(2 * width)])
-        parts = [builder.shuffle_vector(parts[i], parts[i + half], mask) for i in range(half)]
-    builder.store(parts[0], builder.inttoptr(elements, parts[0].type.as_pointer()), align=1)
-
-
-def _join(itemsize: int) -> Callable[..., None]:
-    """Make ``join(planes, stride, elements)``: the inverse of ``_split``."""
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def join(typing_context: Any, planes: Any, stride: Any, elements: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            emit_join(builder, itemsize, *args)
-            return context.get_dummy_value()
-
-        return types.void(types.intp, types.intp, types.intp), generate
-
-    return join  # type: ignore[no-any-return]
-
-
 _split_1, _split_2, _split_4 = (_split(itemsize) for itemsize in ITEM_SIZES)
-_join_1, _join_2, _join_4 = (_join(itemsize) for itemsize in ITEM_SIZES)
 
 
 @njit(nogil=True, cache=True)
@@ -127,23 +91,14 @@ def split_planes(elements, num_bytes, itemsize, planes):  # type: ignore[no-unty
 
 
 @njit(nogil=True, cache=True)
-def join_elements(planes, stride, itemsize, elements):  # type: ignore[no-untyped-def]
-    """64 elements out of 8 bytes of each plane, ``stride`` bytes apart."""
-    if itemsize == 1:
-        _join_1(planes, stride, elements)
-    elif itemsize == 2:
-        _join_2(planes, stride, elements)
-    else:
-        _join_4(planes, stride, elements)
-
-
-@njit(nogil=True, cache=True)
 def join_planes(planes, num_bytes, itemsize, elements):  # type: ignore[no-untyped-def]
     """Put the block that ``split_planes`` has split together again, at address ``elements``."""
     eights = num_bytes // itemsize // 8
-    whole = eights - eights % 8
-    for first in range(0, whole, 8):
-        join_elements(planes + first, eights, itemsize, elements + 8 * first * itemsize)
+    wide, whole = eights - eights % (JOINED // 8), eights - eights % 8
+    for first in range(0, wide, JOINED // 8):
+        join(planes + first, eights, itemsize, elements + 8 * first * itemsize)
+    for first in range(wide, whole, 8):
+        join_64(planes + first, eights, itemsize, elements + 8 * first * itemsize)
     given = carray(memory_at(planes), num_bytes, types.uint8)
     wanted = carray(memory_at(elements), num_bytes, types.uint8)
     for group in range(whole, eights):
