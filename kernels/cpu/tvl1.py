@@ -55,14 +55,14 @@ def tvl1_flow_cpu(
     for _ in range(min(threads, len(pairs))):
         spare.put(make_buffers(sizes[0]))
 
-    def build(i: int) -> Planes:
-        return build_pyramid(frames[i], sizes, parameters.scale_factor, parameters.presmoothing_sigma)
+    def build(i: int, memory: Planes | None, scratch: Planes | None) -> Planes:
+        return build_pyramid(frames[i], sizes, parameters.scale_factor, parameters.presmoothing_sigma, memory, scratch)
 
     pyramids = _Pyramids(build, pairs, _REACH * threads)
 
     def solve_pair(i: int, most: int = 1) -> None:
         buffers = spare.get()
-        work = plan, buffers, *(pyramids.take(frame) for frame in pairs[i]), flow[i]
+        work = plan, buffers, *(pyramids.take(frame, buffers.state) for frame in pairs[i]), flow[i]
         if most == 1:
             solve(new_team(), 1, *work)
         else:
@@ -78,13 +78,16 @@ def tvl1_flow_cpu(
     return flow
 
 
+_Build = Callable[[int, Planes | None, Planes | None], Planes]  # of a frame, with memory for it and scratch memory
+
+
 class _Pyramids:
     """Pyramids of frames: built when the first pair asks for one, and kept while one of the next ``reach`` pairs will.
 
     So few are in memory at a time, and these are used while they are in the cache.
     """
 
-    def __init__(self, build: Callable[[int], Planes], pairs: Sequence[tuple[int, int]], reach: int) -> None:
+    def __init__(self, build: _Build, pairs: Sequence[tuple[int, int]], reach: int) -> None:
         self._build = build
         self._pairs = pairs
         self._reach = reach
@@ -94,18 +97,26 @@ class _Pyramids:
                 self._users.setdefault(frame, set()).add(i)
         self._locks = {frame: Lock() for frame in self._users}
         self._built: dict[int, Planes] = {}
+        self._free: list[Planes] = []
 
-    def take(self, frame: int) -> Planes:
+    def take(self, frame: int, scratch: Planes | None = None) -> Planes:
         """Return a frame's pyramid; who comes while it is being built waits for it."""
         with self._locks[frame]:
             if frame not in self._built:
-                self._built[frame] = self._build(frame)
+                try:
+                    memory = self._free.pop()
+                except IndexError:
+                    memory = None
+                self._built[frame] = self._build(frame, memory, scratch)
             return self._built[frame]
 
     def release(self, pair: int) -> None:
         """Say that a pair is done."""
         for frame in set(self._pairs[pair]):
             with self._locks[frame]:
-                self._users[frame].remove(pair)
-                if all(user > pair + self._reach for user in self._users[frame]):
-                    self._built.pop(frame, None)  # another pair may have it still
+                users = self._users[frame]
+                users.remove(pair)
+                if all(user > pair + self._reach for user in users):
+                    memory = self._built.pop(frame, None)
+                    if memory is not None and not users:  # else another pair may be at it
+                        self._free.append(memory)

@@ -146,7 +146,14 @@ def flow_tables(sizes: tuple[tuple[int, int], ...]) -> TapTables:
     ])  # fmt: skip
 
 
-def build_pyramid(frame: NDArray[Any], sizes: Sequence[tuple[int, int]], scale_factor: float, sigma: float) -> Planes:
+def build_pyramid(
+    frame: NDArray[Any],
+    sizes: Sequence[tuple[int, int]],
+    scale_factor: float,
+    sigma: float,
+    memory: Planes | None = None,
+    scratch: Planes | None = None,
+) -> Planes:
     """Return one plane for each level, edges repeated, one behind the other: ``level_planes`` finds them.
 
     Parameters
@@ -159,10 +166,16 @@ def build_pyramid(frame: NDArray[Any], sizes: Sequence[tuple[int, int]], scale_f
         Between levels.
     sigma
         Standard deviation of the Gaussian that the finest level is smoothed with, in pixels; 0: not at all.
+    memory
+        A pyramid of the same sizes that nobody needs any more, to write to; new by default.
+    scratch
+        Memory for a plane of the finest level, overwritten; new by default.
     """
-    memory = new_planes_memory(sum(num_floats(*size, 1) for size in sizes))
-    finest = level_planes(memory, sizes)[0]
-    raw = np.zeros_like(finest) if sigma else finest
+    if memory is None:
+        memory = new_planes_memory(sum(num_floats(*size, 1) for size in sizes))
+    if scratch is None:
+        scratch = new_planes_memory(num_floats(*sizes[0], 1))
+    raw = planes_in(scratch if sigma else memory, *sizes[0], 1)
     pixels(raw, *sizes[0])[:, 0] = frame
     _build_levels(raw, memory, np.array(sizes), image_tables(tuple(sizes), scale_factor, sigma), sigma > 0)
     return memory
