@@ -21,10 +21,10 @@ from .motion_frames import MotionFrames
 from .videos import Video
 
 _REPORT_SECONDS = 0.2
-# Flow builds the pyramid of a chunk's first frame once more, and memory anew: two chunks at a time spare it 3%.
+# A chunk of flow costs fresh memory, and a wait for its last pair of frames: some chunks at a time spare it 2% and more.
 # Features are too large for that: those of one chunk just stay in memory for all that need them.
-_FLOW_CHUNKS = 2
-_SMALL_FRAME = 1 << 18  # pixels; beyond, memory counts
+_FLOW_CHUNKS = 4
+_FLOW_PIXELS = 1 << 22  # of all frames at a time; beyond, memory counts
 
 logger = logging.getLogger(__name__)
 
@@ -148,8 +148,9 @@ class VideoExtraction:
         lead = max(modality.halo(config.step) for modality in self._modalities)
         chunk_frames = config.chunk_frames
         motion = config.motion
-        if motion.flow_preset and not motion.features and config.size.about_pixels <= _SMALL_FRAME:
-            chunk_frames *= _FLOW_CHUNKS
+        if motion.flow_preset and not motion.features:
+            fitting = _FLOW_PIXELS // (chunk_frames * config.size.about_pixels)
+            chunk_frames *= max(1, min(fitting, _FLOW_CHUNKS))
         if self._decoder == "dali":
             started, self._note = start_dali(
                 self.video.path,
