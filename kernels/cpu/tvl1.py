@@ -20,6 +20,8 @@ from .tvl1_pyramid import build_pyramid
 
 _REACH = 4  # pairs, for each thread, that a pyramid waits for to be used again; else it is built again
 
+_SHARED_PIXELS = 1 << 15  # smaller frames are done before another thread has woken
+
 
 def tvl1_flow_cpu(
     frames: Sequence[NDArray[Any]],
@@ -70,7 +72,9 @@ def tvl1_flow_cpu(
         pyramids.release(i)
         spare.put(buffers)
 
-    together = len(pairs) - len(pairs) % threads  # a thread for each pair; what is left over shares them all
+    together = len(pairs)  # a thread for each pair; but what is left over, if it is large, shares them all
+    if height * width >= _SHARED_PIXELS:
+        together -= together % threads
     run_tasks(solve_pair, together)
     for i in range(together, len(pairs)):
         run_tasks(lambda which: pyramids.take(pairs[i][which]), 2)  # noqa: B023

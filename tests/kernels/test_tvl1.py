@@ -232,7 +232,7 @@ def test_each_pyramid_of_a_clip_is_built_once(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_threads_change_nothing(count: int, threads: None) -> None:
-    frames = np.stack([texture(170, 190, (0.8 * t, -0.5 * t)) for t in range(5)])
+    frames = np.stack([texture(180, 190, (0.8 * t, -0.5 * t)) for t in range(5)])
     set_num_threads(1)
     expected = tvl1_flow_of_clip(frames)
     set_num_threads(count + 1)
