@@ -77,9 +77,7 @@ def crop_tensor(
     return out
 
 
-def _crop_on_gpu(
-    frames: Any, boxes: NDArray[Any], size: tuple[int, int], arguments: dict[str, Any], out: Any
-) -> None:
+def _crop_on_gpu(frames: Any, boxes: NDArray[Any], size: tuple[int, int], arguments: dict[str, Any], out: Any) -> None:
     from ..kernels.cuda.loader import require_cupy
 
     cupy, torch = require_cupy(), import_torch("augmentations")
