@@ -11,17 +11,19 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from clips import find_footage
 from loader_cases import hdf5, litdata, ours, video_files, webdataset
 from loader_cases.case import BATCH, DELIVERED, Contender, Task
-from loader_cases.process import Run, running
+from loader_cases.process import Run, Runner, running
 from loader_cases.stores import make_stores
-from report import option_parser, publish, spread, table
+from report import cores, option_parser, publish, spread, table
 
 CONTENDERS = (
     *ours.CONTENDERS,
@@ -48,6 +50,14 @@ _GOALS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A run, and the share of all cores that other processes took meanwhile."""
+
+    run: Run
+    others: float
+
+
 def main() -> None:
     parser = option_parser(__doc__)
     parser.add_argument("--videos", type=Path, metavar="DIR", help="folder of footage to make the cache of")
@@ -71,13 +81,16 @@ def main() -> None:
         num_bytes = 1e6 * (options.megabytes or (1 if options.quick else 2000))
         stores = {name for item in present for name in item.stores or ()}
         task = make_stores(Path(folder).resolve(), footage, stores, num_clips=num_clips, num_bytes=num_bytes)
-        runs = race(present, task, rounds=rounds, cold=options.cold)
+        turns = race(present, task, rounds=rounds, cold=options.cold)
         sizes = _sizes(task)
+    runs = {contender: [turn.run for turn in found] for contender, found in turns.items()}
+    others = statistics.mean(turn.others for found in turns.values() for turn in found)
     body = [
         f"{num_clips} random clips of {len(task.sources)} videos, in batches of {BATCH}; page cache "
         f"{'dropped before each turn' if options.cold else 'warm'}; median (least to most) of {rounds} rounds. "
         "MB/s are of what is delivered. *vidprep is faster*: how many times, the first row. CPU "
-        "time is of all threads and workers, the system's part included.\n",
+        "time is of all threads and workers, the system's part included; other processes took "
+        f"{100 * others:.0f} % of the cores meanwhile.\n",
         _table(runs, cold=options.cold),
         "",
         *_verdict(runs),
@@ -89,25 +102,41 @@ def main() -> None:
     publish("loader", "Random clips beside other stores", "\n".join(body), write=options.write, part=part)
 
 
-def race(contenders: Sequence[Contender], task: Task, *, rounds: int, cold: bool) -> dict[Contender, list[Run]]:
+def race(contenders: Sequence[Contender], task: Task, *, rounds: int, cold: bool) -> dict[Contender, list[Turn]]:
     """Let all contenders run ``rounds`` times."""
-    runs: dict[Contender, list[Run]] = {contender: [] for contender in contenders}
+    turns: dict[Contender, list[Turn]] = {contender: [] for contender in contenders}
     with ExitStack() as stack:
         # A process that has the files mapped would keep them in memory, so a cold turn has a process of its own.
         runners = {} if cold else {item: stack.enter_context(running(item, _part(item, task))) for item in contenders}
         for i in range(rounds):
             first = i % len(contenders)
             for contender in (*contenders[first:], *contenders[:first]):
-                run = _cold_turn(contender, task) if cold else runners[contender].run()
-                runs[contender].append(run)
-                print(f"round {i + 1} of {rounds}: {contender.name}: {run}", file=sys.stderr, flush=True)
-    return runs
+                turn = _cold_turn(contender, task) if cold else _turn(runners[contender])
+                turns[contender].append(turn)
+                print(f"round {i + 1} of {rounds}: {contender.name}: {turn}", file=sys.stderr, flush=True)
+    return turns
 
 
-def _cold_turn(contender: Contender, task: Task) -> Run:
+def _cold_turn(contender: Contender, task: Task) -> Turn:
     with running(contender, _part(contender, task), again=True) as runner:
         _drop(_files(contender.stores, task))
-        return runner.run()
+        return _turn(runner)
+
+
+def _turn(runner: Runner) -> Turn:
+    busy, start = _busy_seconds(), time.perf_counter()
+    run = runner.run()
+    others = _busy_seconds() - busy - run.cpu_seconds
+    return Turn(run=run, others=max(0.0, others) / (cores() * (time.perf_counter() - start)))
+
+
+def _busy_seconds() -> float:
+    """Processor time of everything on this machine since it started."""
+    stat = Path("/proc/stat")
+    if not stat.exists():  # not Linux
+        return time.process_time()
+    user, nice, system, _, _, irq, soft_irq, *_ = map(int, stat.read_text().splitlines()[0].split()[1:])
+    return (user + nice + system + irq + soft_irq) / os.sysconf("SC_CLK_TCK")
 
 
 def _part(contender: Contender, task: Task) -> Task:
