@@ -68,7 +68,7 @@ def test_types(run: Run, dtype: type, result_type: type) -> None:
     assert_matches_reference("resized_crop", result, resized_crop_reference(clips, boxes, (9, 16)))
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 20])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 8, 20])
 @pytest.mark.parametrize("dtype", TYPES)
 def test_a_box_of_the_size_at_whole_pixels_copies(run: Run, dtype: type, channels: int) -> None:
     clips = random_clips((2, 3, 20, 33, channels), dtype)
