@@ -29,6 +29,13 @@ def share_memory(first: Any, second: Any) -> bool:
     return bool(cupy.may_share_memory(first, second))
 
 
+def apart(array: Any, out: Any) -> Any:
+    """Return the array, or a copy if writing to ``out`` could change what is read of it afterwards."""
+    if out is None:
+        return array
+    return array.copy() if share_memory(array, out) else array
+
+
 def common_backend(**arrays: Any) -> str:
     """Return ``"cpu"`` or ``"cuda"`` for named arrays that must all live on the same kind of device.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import can_take_results, common_backend
+from ._backend import apart, can_take_results, common_backend
 from ._checks import Radius, check_feature_pair, window_radius
 
 
@@ -46,6 +46,7 @@ def cost_volume(features0: Any, features1: Any, radius: Radius, *, out: Any = No
         expected = (*features0.shape[:3], 2 * window[0] + 1, 2 * window[1] + 1)
         if not can_take_results(out, features0) or out.shape != expected or out.dtype != np.float32:
             raise ValueError(f"out must be a C-contiguous {expected} float32 array like the features, and writeable")
+        features0, features1 = apart(features0, out), apart(features1, out)
     if backend == "cuda":
         from .cuda.cost_volume import cost_volume_cuda
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import can_take_results, common_backend
+from ._backend import apart, can_take_results, common_backend
 from ._checks import shown, whole
 
 DEFAULT_PATCH = 9
@@ -55,6 +55,7 @@ def zncc_features(frames: Any, patch: int = DEFAULT_PATCH, *, out: Any = None) -
         expected = (*frames.shape[:3], side * side)
         if not can_take_results(out, frames) or out.shape != expected or out.dtype != np.float32:
             raise ValueError(f"out must be a C-contiguous {expected} float32 array like the frames, and writeable")
+        frames = apart(frames, out)
     if backend == "cuda":
         from .cuda.zncc import zncc_features_cuda
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import can_take_results, common_backend
+from ._backend import apart, can_take_results, common_backend
 from ._checks import shown, whole
 
 _BYTES, _FLOATS, _SIGNED_BYTES = np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.int16)
@@ -31,6 +31,8 @@ def residual(frames: Any, step: int = 1, signed: bool = False, *, out: Any = Non
     signed
         ``False``: absolute differences in the type of ``frames``. ``True``: signed differences, int16 for uint8
         frames and float32 for float32.
+    out
+        Where to write the result, C-contiguous and of its type; a new array by default.
 
     Returns
     -------
@@ -61,6 +63,7 @@ def residual(frames: Any, step: int = 1, signed: bool = False, *, out: Any = Non
         expected, dtype = (shape[0] - lag, *shape[1:]), _SIGNED[sample] if signed else sample
         if not can_take_results(out, frames) or out.shape != expected or out.dtype != dtype:
             raise ValueError(f"out must be a C-contiguous {expected} {dtype} array like frames, and writeable")
+        frames = apart(frames, out)
     return _implementation(backend)(frames, lag, bool(signed), out)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import can_take_results, common_backend
+from ._backend import apart, can_take_results, common_backend
 from ._checks import real, shown, whole
 
 _MEDIAN_SIZES = (1, 3, 5)
@@ -204,7 +204,7 @@ def tvl1_flow_of_clip(frames: Any, step: int = 1, preset: str = "fast", *, out: 
     expected = (len(frames) - lag, *frames.shape[1:], 2)
     if out is not None and not (can_take_results(out, frames) and out.shape == expected and out.dtype == np.float32):
         raise ValueError(f"out must be a C-contiguous {expected} float32 array like frames, and writeable")
-    return _solve((frames,), lag, chosen, out)
+    return _solve((apart(frames, out),), lag, chosen, out)
 
 
 def _check(name: str, frames: Any, axis: str) -> None:

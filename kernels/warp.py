@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ._backend import can_take_results, common_backend, share_memory
+from ._backend import apart, can_take_results, common_backend
 
 
 def warp(features: Any, flow: Any, *, out: Any = None) -> Any:
@@ -110,16 +110,9 @@ def _check_out(out: Any, features: Any) -> None:
         )
 
 
-def _apart(array: Any, out: Any) -> Any:
-    """Return the array, or a copy if writing to ``out`` could change what is sampled afterwards."""
-    if out is None:
-        return array
-    return array.copy() if share_memory(array, out) else array
-
-
 def _warp(backend: str, features: Any, flow: Any, minuend: Any, out: Any, names: tuple[str, str]) -> Any:
-    features, flow = _apart(features, out), _apart(flow, out)
-    minuend = None if minuend is None else minuend if minuend is out else _apart(minuend, out)
+    features, flow = apart(features, out), apart(flow, out)
+    minuend = None if minuend is None else minuend if minuend is out else apart(minuend, out)
     if backend == "cuda":
         from .cuda.warp import warp_cuda
 
