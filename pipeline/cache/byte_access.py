@@ -109,3 +109,17 @@ def fill_bytes(typing_context: Any, target: Any, byte: Any, count: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def expect_write(typing_context: Any, address: Any) -> Any:
+    """Have the processor fetch the 64 bytes around an address, which will soon be written; any address may be given."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [_POINTER, _INT32, _INT32, _INT32])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch.p0", (), kind)
+        write, keep, data = (ir.Constant(_INT32, value) for value in (1, 3, 1))
+        builder.call(prefetch, [builder.inttoptr(args[0], _POINTER), write, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate

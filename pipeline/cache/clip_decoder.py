@@ -51,7 +51,6 @@ _WILLNEED = 3  # Linux: begin to read it into the page cache
 _CLOCK_MONOTONIC = 1
 _SLOW_NS, _SLOW_NS_PER_KB = 40_000, 300  # a read that takes longer was not in the page cache
 _RETRIES = 8  # in a row, of a read that a signal interrupts: seldom even one
-_SPARE = 8  # frames differ in size: so many-th part is read beyond what frames of the mean size would take
 
 
 @njit(nogil=True, cache=True)
@@ -212,9 +211,11 @@ def _announce(clips, frames, offsets, sizes, functions):  # type: ignore[no-unty
 
 @njit(nogil=True, cache=True)
 def _read_lz4(source, loaded, layout, box, numbers, places, target):  # type: ignore[no-untyped-def]
-    """Walk from block to block, jumping over those that are not wanted."""
+    """Walk from block to block, from header to header where one is not wanted."""
     _, _, _, _, size, data = source
     framed, frame_bytes, block_bytes, chunk_bytes, planes, elements, tail = layout
+    item_bytes, _, row_items, rows, _ = box
+    box_bytes = rows * row_items * item_bytes
     num_blocks = -(-chunk_bytes // block_bytes)
     first = numbers[0] * frame_bytes // block_bytes
     last = ((numbers[-1] + 1) * frame_bytes - 1) // block_bytes
@@ -234,13 +235,8 @@ def _read_lz4(source, loaded, layout, box, numbers, places, target):  # type: ig
         if body > size:
             return BAD_LZ4
         if loaded < body:
-            stop = body
-            if block >= first:  # enough for all blocks up to the last one, if these are of their mean size
-                wanted, there = last + 1 - block, num_blocks - block
-                stop = position + (size - position) * wanted // there
-                stop = max(body, min(size, stop + (stop - position) // _SPARE)) if wanted < there else size
-            loaded = _load(source, max(position, loaded), stop)
-            if loaded < stop:
+            loaded = _load(source, max(position, loaded), body)
+            if loaded < body:
                 return NO_BYTES
         used = big_endian_32(data + position)
         position = body + used
@@ -249,18 +245,21 @@ def _read_lz4(source, loaded, layout, box, numbers, places, target):  # type: ig
         if block < first or (framed and numbers[done] != block):
             continue
         if loaded < position:
-            loaded = _load(source, max(body, loaded), position)
-            if loaded < position:
+            # With the next header, a read less.
+            stop = min(size, position + BLOCK_HEADER_BYTES) if block < last else position
+            loaded = _load(source, max(body, loaded), stop)
+            if loaded < stop:
                 return NO_BYTES
         found = data + body
+        place = target + places[done] * box_bytes if framed else elements + block * block_bytes
         if used != block_size:
             found = planes
-            if not decode_lz4(data + body, used, planes, block_size):
+            if not decode_lz4(data + body, used, planes, block_size, place):
                 return BAD_LZ4
         if framed:
             done = _join_frame(found, frame_bytes, box, tail, numbers, places, done, target)
         else:
-            join_planes(found, block_size, box[0], elements + block * block_bytes)
+            join_planes(found, block_size, item_bytes, place)
     if not framed:
         _copy_boxes(elements, frame_bytes, box, numbers, places, target)
     return GOOD

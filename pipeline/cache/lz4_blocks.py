@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .byte_access import byte_at, copy_64, copy_bytes, fill_64, fill_bytes, little_endian_16, put_byte
+from .byte_access import byte_at, copy_64, copy_bytes, expect_write, fill_64, fill_bytes, little_endian_16, put_byte
 
 _AT_ONCE = 64
 _LEAST_MATCH = 4
@@ -20,10 +20,16 @@ _MOST_WRITTEN = 2 * _AT_ONCE
 
 
 @njit(nogil=True, cache=True)
-def decode_lz4(source, size, target, capacity):  # type: ignore[no-untyped-def]
+def decode_lz4(source, size, target, capacity, next_written):  # type: ignore[no-untyped-def]
     """Decode the block of ``size`` bytes at address ``source``, which must give just ``capacity`` bytes at ``target``.
 
     Whatever the block holds, nothing outside of the two is read or written.
+
+    Parameters
+    ----------
+    next_written
+        Where the caller is going to write next, 64 bytes a sequence or more: meanwhile that is fetched. Decoding hardly
+        uses the memory, and what is written to does not come from the processor's cache by itself. Any address.
 
     Returns
     -------
@@ -51,6 +57,8 @@ def decode_lz4(source, size, target, capacity):  # type: ignore[no-untyped-def]
             fill_64(out, byte_at(match - 1))
             out += repeats
             place = match + 2 + further
+            expect_write(next_written)
+            next_written += _AT_ONCE
         if place >= end:
             return False
         token = byte_at(place)

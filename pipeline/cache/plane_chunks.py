@@ -68,7 +68,7 @@ def decode_chunk(src, itemsize, block_bytes, dst):  # type: ignore[no-untyped-de
             return False
         data = src.ctypes.data + body
         if used != size:
-            if not decode_lz4(data, used, planes.ctypes.data, size):
+            if not decode_lz4(data, used, planes.ctypes.data, size, dst.ctypes.data + start):
                 return False
             data = planes.ctypes.data
         join_planes(data, size, itemsize, dst.ctypes.data + start)

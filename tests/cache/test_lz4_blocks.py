@@ -40,7 +40,8 @@ def decoded(block: bytes, capacity: int) -> bytes | None:
         source = np.full(len(block) + 2 * GUARD, guard, np.uint8)
         source[GUARD : GUARD + len(block)] = np.frombuffer(block, np.uint8)
         target = np.full(capacity + 2 * GUARD, guard, np.uint8)
-        good = decode_lz4(source.ctypes.data + GUARD, len(block), target.ctypes.data + GUARD, capacity)
+        place = target.ctypes.data + GUARD
+        good = decode_lz4(source.ctypes.data + GUARD, len(block), place, capacity, 0)  # a hint that leads nowhere
         assert (target[:GUARD] == guard).all()
         assert (target[GUARD + capacity :] == guard).all()
         found.append(target[GUARD : GUARD + capacity].tobytes() if good else None)

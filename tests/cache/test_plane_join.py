@@ -1,4 +1,4 @@
-"""Vectors of elements out of bit planes: as NumPy unpacks bits, from any byte, to any address, by masks and matrices."""
+"""Vectors of elements out of bit planes: what NumPy unpacks, from any byte, to any address, by masks and matrices."""
 
 from __future__ import annotations
 
