@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from executors import need_gpu
 from vidprep.models import Augmentation, ClipDataset, ClipLoader, ClipSampler, FlowStacks, UniformClips
+from vidprep.models.loader import _GpuMaker
 from vidprep.pipeline.cache import DamagedClipsError, shard_path
 from vidprep.pipeline.errors import CacheError, UsageError
 
@@ -194,6 +197,64 @@ def test_gpu_gives_the_same(dataset) -> None:
         assert batch["label"].is_cuda
         for name in ("residual", "rgb"):
             np.testing.assert_array_equal(batch[name].cpu().numpy(), expected[name].numpy())
+
+
+class _Stream:
+    """Stands in for a CUDA stream and its events; writes down what is asked of it."""
+
+    def __init__(self, name: str, log: list) -> None:
+        self.name, self._log = name, log
+
+    def record_event(self) -> str:
+        self._log.append((self.name, "event"))
+        return "event"
+
+    def wait_event(self, event: str) -> None:
+        self._log.append((self.name, "waits for", event))
+
+
+def test_what_is_asked_of_a_gpu(dataset, monkeypatch) -> None:
+    """Its copies and kernels go to a stream beside training's, which waits for them and then owns what they made."""
+    log: list = []
+    side, training = _Stream("side", log), _Stream("training", log)
+    working_on = [training]
+
+    @contextmanager
+    def on(stream: _Stream) -> Iterator[None]:
+        working_on.append(stream)
+        yield
+        working_on.pop()
+
+    def empty(shape: tuple, *, dtype, pin_memory: bool):
+        assert pin_memory
+        return new_tensor(shape, dtype=dtype)
+
+    new_tensor = torch.empty
+    monkeypatch.setattr(torch, "empty", empty)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: log.append(("used by", stream.name)))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: side)
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: training)
+
+    def augment(frames: dict, samples, epochs) -> dict:
+        log.append((working_on[-1].name, "augments", *sorted(frames)))
+        assert frames["rgb"].shape == (3, 6, 8, 8, 3)
+        return {name: clips.float() for name, clips in frames.items()}
+
+    loader = ClipLoader(dataset, 3, augmentation=Augmentation((8, 8)))
+    loader.augmentation = augment
+    maker = _GpuMaker(loader)
+    made = maker.make([(0, sample) for sample in (4, 2, 7)])
+    assert log == [("side", "augments", "residual", "rgb"), ("side", "event")]
+    log.clear()
+    batch = maker.hand_over(made)
+    tensors = sum(isinstance(value, torch.Tensor) for value in batch.values())
+    assert log == [("training", "waits for", "event"), *[("used by", "training")] * tensors]
+    assert torch.equal(batch["rgb"], torch.from_numpy(dataset.read([4, 2, 7]).frames["rgb"]).float())
+    assert batch["label"].tolist() == dataset.read([4, 2, 7]).labels.tolist()
 
 
 def test_state_of_another(dataset, tmp_path: Path) -> None:
