@@ -19,6 +19,7 @@ NAMES = (
     "extraction",
     "motion_extraction",
     "loader",
+    "open_cache",
     "memory",
     "verify",
     "kernels",
