@@ -199,13 +199,14 @@ DERIVED = {"warped by flow": "flow", "warped by displacement": "displacement"}
 ON_THE_WHEEL = ("flow", "displacement")
 """Modalities whose colours the wheel explains."""
 
-RENDERERS: dict[str, Callable[[Look], Renderer]] = {  # in the order of display
+RENDERERS: dict[str, Callable[[Look], Renderer]] = {  # in the order of display, that of paper C's figure 5
     BEFORE: _before,
     "rgb": _rgb,
     "flow": _flow,
     "displacement": _displacement,
     "residual": _residual,
+    "warped by flow": _derived("flow"),
     "warped-difference": _warped_difference,
-    **{name: _derived(motion) for name, motion in DERIVED.items()},
+    "warped by displacement": _derived("displacement"),
     "cost-volume": _cost_volume,
 }
