@@ -65,9 +65,9 @@ def scratch_bytes(chunk_bytes: int, chunk_frames: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def read_pieces(
+def read_pieces(  # type: ignore[no-untyped-def]
     counter, clips, frames, order, offsets, sizes, checksums, batch, functions, own, scratch, out, results
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Read pieces of clips until the counter says that none is left.
 
     When the disk first keeps a thread waiting, that one tells the system of all that is still to be read.
@@ -95,13 +95,13 @@ def read_pieces(
     length = frames.shape[1]
     per_clip = -(-length // batch[PIECE_FRAMES])
     clip_bytes = length * batch[HEIGHT] * batch[WIDTH] * batch[CHANNELS] * batch[ITEM_BYTES]
-    told = np.int64(0)
+    told = False
     while True:
         piece = take_next(counter.ctypes.data)
         if piece >= len(results):
             return
-        if own[WAITED] and not told:
-            told = 1
+        if own[WAITED] and not told and functions[FADVISE]:
+            told = True
             if take_next(counter.ctypes.data + counter.itemsize) == 0:
                 _announce(clips[piece // per_clip :], frames[piece // per_clip :], offsets, sizes, functions)
         clip = piece // per_clip
