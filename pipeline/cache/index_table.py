@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from ..errors import CacheError, UsageError
 from .codecs import CODECS
 from .entries import Failure
 from .format import INDEX_NAME
+from .lazy import lazy
 from .sealed import table_metadata
 from .sidecar import CHUNK_COLUMNS, SCHEMA, check_version
 from .string_column import StringColumn
@@ -232,7 +232,7 @@ class IndexTable:
         """XXH64 of each chunk of a row."""
         return self.all_checksums[self.chunks.starts[row] : self.chunks.starts[row + 1]]
 
-    @cached_property
+    @lazy
     def layouts(self) -> NDArray[np.int64]:
         """What reading needs of each row, ``(rows, 6)``: columns ``SHARD``, ``NUM_FRAMES``, ..., ``CODEC``.
 
@@ -249,18 +249,18 @@ class IndexTable:
             )
         return np.stack([*columns, np.array([CODECS.index(name) for name in codecs], np.int64)[codes]], axis=1)
 
-    @cached_property
+    @lazy
     def most_frames(self) -> int:
         """Frames of the longest dataset."""
         return int(self.layouts[:, NUM_FRAMES].max(initial=1))
 
-    @cached_property
+    @lazy
     def chunks(self) -> Chunks:
         """The chunks of all rows."""
         lengths, offsets, sizes = self._lists(("chunk_offsets", np.uint64), ("chunk_sizes", np.uint32))
         return Chunks(starts=np.concatenate(([0], np.cumsum(lengths))), offsets=offsets, sizes=sizes)
 
-    @cached_property
+    @lazy
     def all_checksums(self) -> NDArray[np.uint64]:
         """XXH64 of the chunks of all rows."""
         return self._lists(("chunk_checksums", np.uint64))[1]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from .lazy import lazy
 
 
 class StringColumn:
@@ -61,7 +62,7 @@ class StringColumn:
         found: list[str] = self._strings.filter(pc.match_substring(self._strings, part)).to_pylist()
         return found
 
-    @cached_property
+    @lazy
     def _order(self) -> NDArray[np.uint32]:
         order: NDArray[np.uint32] = pc.sort_indices(self._strings).to_numpy().astype(np.uint32)
         return order

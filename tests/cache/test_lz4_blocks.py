@@ -66,13 +66,13 @@ def compressible(draw: st.DrawFn) -> bytes:
     return b"".join(parts) or b"x"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=compressible(), acceleration=st.sampled_from([1, 8, 64]))
 def test_all_that_the_library_writes(data: bytes, acceleration: int) -> None:
     assert decoded(library_encoded(data, acceleration), len(data)) == data
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=compressible())
 def test_all_that_we_write(data: bytes) -> None:
     source = np.frombuffer(data + bytes(MARGIN), np.uint8)
@@ -83,7 +83,7 @@ def test_all_that_we_write(data: bytes) -> None:
         assert library_decoded(block[:size].tobytes(), len(data)) == data
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(data=compressible(), ours=st.booleans(), seed=st.integers(0, 2**32 - 1))
 def test_damaged_blocks_stay_inside(data: bytes, ours: bool, seed: int) -> None:
     """Where the library takes a damaged block, we make the same of it."""
@@ -125,7 +125,7 @@ def starts_at_no_byte(block: bytes) -> bool:
     return False
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(block=st.binary(min_size=1, max_size=700), capacity=st.integers(0, 2000))
 def test_garbage_stays_inside(block: bytes, capacity: int) -> None:
     decoded(block, capacity)
