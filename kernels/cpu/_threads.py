@@ -11,7 +11,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 _local = threading.local()
 _lock = threading.Lock()
@@ -79,8 +79,7 @@ def run_with_helpers(function: Callable[[], object], help_it: Callable[[], objec
 
     Return when all are back, so ``help_it`` has to end when ``function`` has.
     """
-    pool = _helpers()
-    futures = [pool.submit(help_it) for _ in range(min(num_threads() - 1, most))]
+    futures = _call_helpers(help_it, min(num_threads() - 1, most))
     try:
         function()
     finally:
@@ -88,6 +87,17 @@ def run_with_helpers(function: Callable[[], object], help_it: Callable[[], objec
         wait(under_way)
     for future in under_way:
         future.result()
+
+
+def _call_helpers(help_it: Callable[[], object], count: int) -> list[Future[object]]:
+    pool = _helpers()
+    futures: list[Future[object]] = []
+    for _ in range(count):
+        try:
+            futures.append(pool.submit(help_it))
+        except RuntimeError:  # the interpreter ends, or the system gives no more threads: with those there are, then
+            break
+    return futures
 
 
 def _helpers() -> ThreadPoolExecutor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -107,6 +109,26 @@ def test_works_in_a_forked_child() -> None:
         run_tasks(done.append, 10)
         os._exit(0 if sorted(done) == list(range(10)) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("before", ["", "run_tasks(print, 4)"])
+def test_works_while_the_interpreter_ends(before: str) -> None:
+    script = f"""
+import atexit, threading
+from vidprep.kernels.cpu._threads import run_tasks, set_num_threads
+
+def later():
+    threading.main_thread().join()
+    run_tasks(print, 4)
+
+set_num_threads(3)
+{before}
+threading.Thread(target=later).start()
+atexit.register(run_tasks, print, 4)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.split()) == sorted("0123" * (3 if before else 2))
 
 
 def test_the_default_is_the_cores_of_this_process() -> None:
