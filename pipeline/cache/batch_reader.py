@@ -152,8 +152,8 @@ def _ascending(frames: Integers) -> tuple[Integers, Integers]:
 
 @cache
 def _libc() -> tuple[int, int, int]:
-    """Addresses of ``pread``, ``posix_fadvise`` (0 where there is none) and ``clock_gettime``."""
+    """Addresses of ``pread``, ``posix_fadvise`` (0 where there is none) and ``getrusage``."""
     libc = ctypes.CDLL(None)
-    functions = [getattr(libc, name, ctypes.c_void_p()) for name in ("pread", "posix_fadvise", "clock_gettime")]
-    pread, fadvise, clock = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions)
-    return pread, fadvise, clock
+    functions = [getattr(libc, name, ctypes.c_void_p()) for name in ("pread", "posix_fadvise", "getrusage")]
+    pread, fadvise, getrusage = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions)
+    return pread, fadvise, getrusage

@@ -14,7 +14,7 @@ from .bit_planes import join_planes
 from .byte_access import big_endian_32, copy_bytes
 from .codecs import CODECS
 from .lz4_blocks import decode_lz4
-from .native_calls import call_clock, call_fadvise, call_pread, call_xxh64, call_zstd, take_next
+from .native_calls import call_fadvise, call_getrusage, call_pread, call_xxh64, call_zstd, take_next
 from .plane_chunks import BLOCK_HEADER_BYTES, HEADER_BYTES
 from .plane_crop import MARGIN, TAIL_BYTES, join_box
 
@@ -29,11 +29,11 @@ LZ4, ZSTD, NONE = (CODECS.index(name) for name in ("lz4", "zstd", "none"))
 ITEM_BYTES, CHANNELS, HEIGHT, WIDTH, PIECE_FRAMES, VERIFY = range(6)
 
 # C functions, by address.
-PREAD, FADVISE, CLOCK, ZSTD_DECOMPRESS, XXH64 = range(5)
+PREAD, FADVISE, GETRUSAGE, ZSTD_DECOMPRESS, XXH64 = range(5)
 
-# What a thread has of its own: Zstandard's context, whether the disk kept it waiting, and memory for the time.
-ZSTD_CONTEXT, WAITED, SECONDS, NANOSECONDS = range(4)
-OWN_SIZE = 4
+# What a thread has of its own: Zstandard's context, and a `struct rusage`.
+ZSTD_CONTEXT, USAGE = range(2)
+OWN_SIZE = USAGE + 18
 
 # What came of a piece.
 GOOD, NO_SIZE, NO_BYTES, NO_MATCH, BAD_LZ4, BAD_ZSTD, BAD_STORED = range(7)
@@ -48,8 +48,8 @@ REASONS = {
 }
 
 _WILLNEED = 3  # Linux: begin to read it into the page cache
-_CLOCK_MONOTONIC = 1
-_SLOW_NS, _SLOW_NS_PER_KB = 40_000, 300  # a read that takes longer was not in the page cache
+_RUSAGE_THREAD = 1
+_WAITS = 16  # place in a `struct rusage` of how often the thread gave up its processor
 _RETRIES = 8  # in a row, of a read that a signal interrupts: seldom even one
 
 
@@ -95,12 +95,12 @@ def read_pieces(  # type: ignore[no-untyped-def]
     length = frames.shape[1]
     per_clip = -(-length // batch[PIECE_FRAMES])
     clip_bytes = length * batch[HEIGHT] * batch[WIDTH] * batch[CHANNELS] * batch[ITEM_BYTES]
-    told = False
+    told, waits = False, _waits(functions, own)
     while True:
         piece = take_next(counter.ctypes.data)
         if piece >= len(results):
             return
-        if own[WAITED] and not told and functions[FADVISE]:
+        if not told and functions[FADVISE] and _waits(functions, own) > waits:
             told = True
             if take_next(counter.ctypes.data + counter.itemsize) == 0:
                 _announce(clips[piece // per_clip :], frames[piece // per_clip :], offsets, sizes, functions)
@@ -141,7 +141,7 @@ def _read_chunk(clip, numbers, places, offset, size, checksum, batch, functions,
     planes = data + bound + MARGIN
     elements = planes + chunk_bytes + MARGIN
     tail = elements + chunk_bytes + MARGIN
-    source = (functions, own, clip[FILE], offset, size, data)
+    source = (functions[PREAD], clip[FILE], offset, size, data)
     framed = np.int64(frame_bytes % (8 * item_bytes) == 0)  # each frame is a block of whole planes
     layout = (framed, frame_bytes, block_bytes, chunk_bytes, planes, elements, tail)
     loaded = np.int64(0)
@@ -172,27 +172,24 @@ def _read_chunk(clip, numbers, places, offset, size, checksum, batch, functions,
 @njit(nogil=True, cache=True)
 def _load(source, begin, end):  # type: ignore[no-untyped-def]
     """Bring bytes ``begin`` to ``end`` of a chunk to where they belong in memory; returns how far that succeeded."""
-    functions, own, file, offset, _, data = source
-    start, size = _now(functions, own), end - begin
+    pread, file, offset, _, data = source
     failures = 0
     while begin < end:
-        count = call_pread(functions[PREAD], file, data + begin, end - begin, offset + begin)
+        count = call_pread(pread, file, data + begin, end - begin, offset + begin)
         if count == 0 or failures == _RETRIES:
             break
         if count < 0:
             failures += 1
         else:
             begin, failures = begin + count, 0
-    if _now(functions, own) - start > _SLOW_NS + size * _SLOW_NS_PER_KB // 1024:
-        own[WAITED] = 1
     return begin
 
 
 @njit(nogil=True, cache=True)
-def _now(functions, own):  # type: ignore[no-untyped-def]
-    """Nanoseconds of a clock."""
-    call_clock(functions[CLOCK], _CLOCK_MONOTONIC, own[SECONDS:].ctypes.data)
-    return own[SECONDS] * 1_000_000_000 + own[NANOSECONDS]
+def _waits(functions, own):  # type: ignore[no-untyped-def]
+    """How often this thread has waited for something: here that can only be the disk."""
+    call_getrusage(functions[GETRUSAGE], _RUSAGE_THREAD, own[USAGE:].ctypes.data)
+    return own[USAGE + _WAITS]
 
 
 @njit(nogil=True, cache=True)
@@ -212,7 +209,7 @@ def _announce(clips, frames, offsets, sizes, functions):  # type: ignore[no-unty
 @njit(nogil=True, cache=True)
 def _read_lz4(source, loaded, layout, box, numbers, places, target):  # type: ignore[no-untyped-def]
     """Walk from block to block, from header to header where one is not wanted."""
-    _, _, _, _, size, data = source
+    _, _, _, size, data = source
     framed, frame_bytes, block_bytes, chunk_bytes, planes, elements, tail = layout
     item_bytes, _, row_items, rows, _ = box
     box_bytes = rows * row_items * item_bytes
@@ -286,7 +283,7 @@ def _join_chunk(layout, box, numbers, places, target):  # type: ignore[no-untype
 @njit(nogil=True, cache=True)
 def _read_stored(source, loaded, frame_bytes, box, numbers, places, target):  # type: ignore[no-untyped-def]
     """Read frames that are not compressed: straight to their place where rows lie side by side."""
-    functions, own, file, offset, size, data = source
+    pread, file, offset, size, data = source
     item_bytes, first, row_items, rows, pitch = box
     box_bytes = rows * row_items * item_bytes
     if loaded == 0 and rows > 1:
@@ -309,7 +306,7 @@ def _read_stored(source, loaded, frame_bytes, box, numbers, places, target):  # 
             and places[done + count] == places[done] + count
         ):
             count += 1
-        if _load((functions, own, file, offset + begin, size, place), 0, count * box_bytes) < count * box_bytes:
+        if _load((pread, file, offset + begin, size, place), 0, count * box_bytes) < count * box_bytes:
             return NO_BYTES
         done = _repeat(box_bytes, numbers, places, done + count - 1, target)
     return GOOD

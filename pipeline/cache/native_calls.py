@@ -45,8 +45,8 @@ def call_fadvise(typing_context: Any, function: Any, file: Any, offset: Any, siz
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def call_clock(typing_context: Any, function: Any, clock: Any, target: Any) -> Any:
-    """``int clock_gettime(clockid_t clock, struct timespec *target)``, without its result"""
+def call_getrusage(typing_context: Any, function: Any, who: Any, target: Any) -> Any:
+    """``int getrusage(int who, struct rusage *target)``, without its result"""
     return types.void(*[types.intp] * 3), _code(None, _INT32, _POINTER)
 
 

@@ -70,6 +70,35 @@ def test_short_and_interrupted_reads_go_on(make_cache: Make, codec: str, set_pre
     assert len(calls) > 10
 
 
+def test_a_disk_that_keeps_us_waiting_is_told_of_all(make_cache: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_cache()
+    cache = Cache(made.path)
+    fadvise = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_int)
+    getrusage = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_long))
+    told: list[tuple[int, int]] = []
+    asked: list[int] = []
+
+    def tell(file: int, offset: int, size: int, advice: int) -> int:
+        assert advice == os.POSIX_FADV_WILLNEED
+        told.append((offset, size))
+        return 0
+
+    def count(who: int, usage: Any) -> int:
+        asked.append(who)
+        usage[16] = 5 if len(asked) < 3 else 6  # ru_nvcsw: it waits in the first clip
+        return 0
+
+    callbacks = fadvise(tell), getrusage(count)
+    addresses = [ctypes.cast(callback, ctypes.c_void_p).value for callback in callbacks]
+    pread = batch_reader._libc()[0]
+    monkeypatch.setattr(batch_reader, "_libc", lambda: (pread, *addresses))
+    batch = cache.read_batch("residual", [("v_3.avi", start) for start in (0, 7, 14, 3)], 5, num_threads=1)
+    assert (batch[2] == made.frames["v_3.avi", "residual"][14:19]).all()
+    chunks = cache._index.dataset(cache._index.rows("v_3.avi")[0])
+    places = list(zip(chunks.chunk_offsets.tolist(), chunks.chunk_sizes.tolist(), strict=True))
+    assert told == [places[chunk] for chunk in (1, 2, 3, 4, 0, 1)]  # of the clips that are left, four frames a chunk
+
+
 def test_frames_in_any_order(make_cache: Make) -> None:
     made = make_cache()
     cache = Cache(made.path)
