@@ -85,12 +85,13 @@ def main() -> None:
         sizes = _sizes(task)
     runs = {contender: [turn.run for turn in found] for contender, found in turns.items()}
     others = statistics.mean(turn.others for found in turns.values() for turn in found)
+    disk = sum(run.disk_bytes for found in runs.values() for run in found)
     body = [
         f"{num_clips} random clips of {len(task.sources)} videos, in batches of {BATCH}; page cache "
         f"{'dropped before each turn' if options.cold else 'warm'}; median (least to most) of {rounds} rounds. "
         "MB/s are of what is delivered. *vidprep is faster*: how many times, the first row. CPU "
         "time is of all threads and workers, the system's part included; other processes took "
-        f"{100 * others:.0f} % of the cores meanwhile.\n",
+        f"{100 * others:.0f} % of the cores meanwhile, and {disk / 1e6:,.0f} MB came from the disk.\n",
         _table(runs, cold=options.cold),
         "",
         *_verdict(runs),
