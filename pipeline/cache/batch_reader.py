@@ -72,8 +72,9 @@ class BatchReader:
         table[:, code.TOP : code.LEFT + 1] = request.corners[clips]
         height, width, channels = out.shape[2:]
         item_bytes = out.itemsize
-        frame_bytes = table[:, code.FRAME_HEIGHT] * table[:, code.FRAME_WIDTH] * (channels * item_bytes)
-        chunk_bytes = frame_bytes * table[:, code.CHUNK_FRAMES]
+        # In floating point, which does not wrap around.
+        chunk_bytes = table[:, code.CHUNK_FRAMES : code.FRAME_WIDTH + 1].prod(axis=1, dtype=float)
+        chunk_bytes *= channels * item_bytes
         impossible = (chunk_bytes < 1) | (chunk_bytes > MAX_CHUNK_BYTES)
         # The index is damaged: none of their chunks is looked at.
         table[impossible, code.NUM_CHUNKS], table[impossible, code.CHUNK_FRAMES], chunk_bytes[impossible] = 0, 1, 0
