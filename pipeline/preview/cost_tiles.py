@@ -13,6 +13,7 @@ from .points import COLOURS, Point
 _Room = tuple[tuple[int, int], tuple[int, int]]  # rows and columns, each from and to
 
 _LEAST_HEIGHT = 128  # smaller frames are enlarged, so that their windows can be seen
+_MOST_WIDTH = 16384  # but no further than to this
 _ROWS = 4
 _GAP = 2
 _FRAME = 3  # around the tile of a chosen point
@@ -40,7 +41,7 @@ def cost_tiles(
     rows, columns = 2 * window[0] + 1, 2 * window[1] + 1
     if channels != rows * columns:
         raise ValueError(f"windows of {rows}x{columns} have {rows * columns} channels, got {channels}")
-    enlarge = -(-_LEAST_HEIGHT // height)
+    enlarge = max(1, min(-(-_LEAST_HEIGHT // height), _MOST_WIDTH // width))
     height, width = enlarge * height, enlarge * width
     pictures = np.empty((num_items, height, width, 3), np.uint8)
     pictures[:] = _BACKGROUND

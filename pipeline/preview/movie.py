@@ -22,6 +22,7 @@ DEFAULT_FPS = 25  # for a video whose container does not say
 _FPS_RANGE = (Fraction(1, 10), Fraction(1000))
 _CHUNK = 32  # frames in memory at a time
 _PANEL_HEIGHT = 256  # smaller pictures are enlarged by a whole number to about this
+_WIDEST = 8192  # pixels of a film: pictures that would make it wider are enlarged less, or shrunk
 _MARGIN, _GAP, _CAPTION, _FOOTER = 16, 12, 36, 32
 _SIZE = 11
 _TEXT: Colour = (236, 239, 244)
@@ -92,11 +93,8 @@ class _Stage:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        shown_height, shown_width = view.shown_size
-        enlarge = max(1, round(_PANEL_HEIGHT / shown_height))
-        self._panel = shown_height * enlarge, shown_width * enlarge
-        height, width = self._panel
         count = len(view.modalities)
+        height, width = self._panel = _panel_size(view.shown_size, (_WIDEST - 2 * _MARGIN + _GAP) // count - _GAP)
         # 4:2:0 needs even sides.
         self.size = (
             _even(_CAPTION + height + _FOOTER),
@@ -127,6 +125,15 @@ class _Stage:
         line = shorten(f"{moment}   {self._view.video.id}", _SIZE, room)
         canvas.text(_CAPTION + height + 21, _MARGIN, line, size=_SIZE, colour=_QUIET)
         return canvas.pixels
+
+
+def _panel_size(shown: tuple[int, int], most: int) -> tuple[int, int]:
+    """Height and width of a picture on the stage, at most ``most`` wide."""
+    height, width = shown
+    if width > most:
+        return max(1, round(height * most / width)), most
+    enlarge = max(1, min(round(_PANEL_HEIGHT / height), most // width))
+    return height * enlarge, width * enlarge
 
 
 def _even(size: int) -> int:

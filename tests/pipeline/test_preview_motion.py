@@ -86,6 +86,12 @@ def test_tiles_fit_frames_of_any_shape(shape: tuple[int, int], window: tuple[int
     assert picture.shape[1] >= 128 or shape[0] >= 128
 
 
+def test_tiles_of_wide_frames_are_not_too_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidprep.pipeline.preview.cost_tiles._MOST_WIDTH", 1000)
+    assert cost_tiles(np.zeros((1, 2, 300, 9), np.float16), (1, 1)).shape == (1, 6, 900, 3)
+    assert cost_tiles(np.zeros((1, 1, 1200, 9), np.float16), (1, 1)).shape == (1, 1, 1200, 3)
+
+
 def test_a_tile_is_light_where_the_features_are_alike() -> None:
     volume = np.zeros((1, 128, 128, 3, 5), np.float32)
     volume[..., 0, 4] = 1  # up and to the right

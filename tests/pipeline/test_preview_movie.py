@@ -45,6 +45,23 @@ def test_film_has_every_frame_at_the_videos_rate(
     assert np.abs(panel.astype(int) - frames[26]).mean() > 15
 
 
+@pytest.mark.parametrize("shape", [(2, 600), (9, 8000)])  # enlarged less than others, and shrunk
+def test_films_of_wide_frames_are_not_too_wide(
+    tmp_path: Path, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(movie, "_WIDEST", 1024)
+    cache = make_cache(tmp_path / "c", {"v": np.zeros((3, *shape, 3), np.uint8)})
+    view = View.of(cache.videos["v"])
+    file = io.BytesIO()
+    movie.write_movie(cache, view, file)
+    file.seek(0)
+    with av.open(file) as container:
+        picture = container.streams.video[0].codec_context
+        assert 900 < picture.width <= 1024
+        height, width = picture.height - 36 - 32, (picture.width - 2 * 16 + 12) // 2 - 12
+        assert height / width == pytest.approx(view.shown_size[0] / view.shown_size[1], abs=1 / width)
+
+
 def test_without_an_encoder_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = make_cache(tmp_path / "c", ["v"])
     monkeypatch.setattr(movie.av.codec, "codecs_available", {"h264"})
