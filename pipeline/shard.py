@@ -17,6 +17,7 @@ from .first_layer import FirstLayer
 from .in_flight import IN_FLIGHT, in_flight
 from .plan import ShardPlan
 from .videos import Video
+from .warm_up import warm_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,8 @@ def build_shard(task: ShardTask, device: str, report: Callable[[Event], None]) -
     given_up = {video: (stage, reason) for video, stage, reason in task.given_up}
     decoder, note = choose_decoder(task.decoder, device)
     at_once = task.in_flight if decoder == "dali" else 1
+    if device == "cpu":
+        warm_up(task.config, task.layer)
 
     def start(video: Video) -> VideoExtraction:
         report(VideoStarted(video=video.id))
