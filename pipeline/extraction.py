@@ -21,7 +21,7 @@ from .motion_frames import MotionFrames
 from .videos import Video
 
 _REPORT_SECONDS = 0.2
-# A chunk of flow costs fresh memory, and a wait for its last pair of frames: some chunks at a time spare it 2% and more.
+# A chunk of flow costs fresh memory, and a wait for its last pair of frames: some chunks at once spare it 2% and more.
 # Features are too large for that: those of one chunk just stay in memory for all that need them.
 _FLOW_CHUNKS = 4
 _FLOW_PIXELS = 1 << 22  # of all frames at a time; beyond, memory counts
@@ -133,7 +133,7 @@ class VideoExtraction:
                 for chunk in source:
                     num_new = len(chunk.times)
                     num_frames += num_new
-                    frames = MotionFrames(chunk.frames, config.step, config.motion, self._layer)
+                    frames = MotionFrames(chunk.frames, config.step, config.motion, self._layer, self._meter.tick)
                     for stream in streams:
                         stream.add(chunk, frames)
                     self._meter.add(num_new)
@@ -205,6 +205,10 @@ class _Meter:
 
     def add(self, num_frames: int) -> None:
         self._frames += num_frames
+        self.tick()
+
+    def tick(self) -> None:
+        """Say that work goes on, if nothing was said for a while."""
         if time.monotonic() - self._last > _REPORT_SECONDS:
             self.flush()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,24 @@ class MotionFrames:
         With values for all that is asked for.
     layer
         What features are computed with, where the options name its file.
+    on_features
+        Called whenever features of some more frames are there: large frames take long to match, item by item.
     """
 
-    def __init__(self, frames: Any, step: int, options: MotionOptions, layer: FirstLayer | None = None) -> None:
+    def __init__(
+        self,
+        frames: Any,
+        step: int,
+        options: MotionOptions,
+        layer: FirstLayer | None = None,
+        on_features: Callable[[], object] | None = None,
+    ) -> None:
         assert (layer is None) == (options.layer_file is None)
         self.frames = frames
         self.step = step
         self.options = options
         self.layer = layer
+        self._on_features = on_features
         self._flow: Any = None
         self._displacement: Any = None
         self._features: tuple[range, Any, Any] | None = None
@@ -117,6 +128,8 @@ class MotionFrames:
                     self._describe(self.frames[item + later : items.stop + later]) for later in (0, self.step)
                 )
                 self._features = items, first, second
+            if self._on_features is not None:
+                self._on_features()
         return self._features
 
     def _describe(self, frames: Any) -> Any:

@@ -127,6 +127,15 @@ def test_features_of_a_few_frames_at_a_time(name: str, step: int, monkeypatch: p
         np.testing.assert_array_equal(items_of(name, motion_frames(name, step)), whole)
 
 
+@pytest.mark.parametrize("name", ["displacement", "cost-volume"])
+def test_large_frames_give_signs_of_life_between_items(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidprep.pipeline.motion_frames._FEATURE_BYTES", 0)
+    signs: list[str] = []
+    options = MotionOptions().for_modalities([name])
+    items_of(name, MotionFrames(FRAMES, 1, options, on_features=lambda: signs.append("alive")))
+    assert len(signs) == 8
+
+
 @pytest.mark.parametrize("name", ["displacement", "cost-volume", "warped-difference"])
 def test_what_is_on_a_gpu_stays_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way by CUDA sources, run on the CPU: an array that came to the host would be refused."""
