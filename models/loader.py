@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,13 +21,11 @@ from ..pipeline.cache.memory_pool import MemoryPool
 from ..pipeline.cache.work_ahead import work_ahead
 from ..pipeline.errors import UsageError
 from ..pipeline.numbers import whole_number
+from .augmentation import Augmentation
 from .clip_batch import ClipBatch, to_tensors
 from .samplers import ClipSampler, Key
 from .torch_extra import import_torch
-
-if TYPE_CHECKING:
-    from .augmentation import Augmentation
-    from .video_clips import VideoClips
+from .video_clips import VideoClips
 
 _USER = "loaders"
 Made = tuple[dict[str, Any], Any]
@@ -79,6 +77,16 @@ class ClipLoader:
         prefetch_bytes: int = 256 << 20,
         num_threads: int | None = None,
     ) -> None:
+        if not isinstance(dataset, VideoClips):
+            raise UsageError(
+                f"a dataset of clips is needed, such as ClipDataset, got {type(dataset).__name__}: videos are chosen "
+                "with its split"
+            )
+        if not (augmentation is None or isinstance(augmentation, Augmentation)):
+            raise UsageError(
+                f"augmentation must be an Augmentation, got {type(augmentation).__name__}: do other things to the "
+                "batches that come out"
+            )
         self.dataset = dataset
         self.sampler = ClipSampler(dataset) if sampler is None else sampler
         if self.sampler.num_samples != len(dataset):
@@ -93,7 +101,8 @@ class ClipLoader:
             num_threads = whole_number(num_threads, 1, None, "num_threads must be at least 1, or None")
         self.num_threads = num_threads
         self._batches = self.sampler.batches(batch_size)
-        self._had = 0  # samples of this pass that were handed over
+        self._pass = 0  # the latest: only that one counts
+        self._had = 0  # samples of it that were handed over
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
@@ -112,11 +121,13 @@ class ClipLoader:
         CacheError
             Where the cache's files are gone.
         """
-        self._had = 0
+        self._begin_pass()
+        this = self._pass
         maker: _GpuMaker | _CpuMaker = _GpuMaker(self) if self.device.type == "cuda" else _CpuMaker(self)
         for made in work_ahead(self._batches, maker.make, self._num_bytes, self.prefetch_bytes):
             batch = maker.hand_over(made)
-            self._had += len(batch["label"])
+            if self._pass is this:
+                self._had += len(batch["label"])
             yield batch
 
     @property
@@ -127,7 +138,7 @@ class ClipLoader:
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch the next pass is; by default each is one more than that before."""
         self.sampler.set_epoch(epoch)
-        self._had = 0
+        self._begin_pass()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place behind the batch that was handed over last, for ``load_state_dict`` of any number of ranks.
@@ -145,7 +156,7 @@ class ClipLoader:
             If it is the state of another dataset, seed or order.
         """
         self.sampler.load_state_dict(state)
-        self._had = 0
+        self._begin_pass()
 
     @property
     def batch_bytes(self) -> int:
@@ -160,6 +171,10 @@ class ClipLoader:
             return stored
         item_bytes = np.dtype(self.augmentation.dtype).itemsize
         return stored + item_bytes * sum(prod(_result_shape(each.shape, self.augmentation)) for each in formats)
+
+    def _begin_pass(self) -> None:
+        self._pass += 1
+        self._had = 0
 
     def _num_bytes(self, keys: list[Key]) -> int:
         return len(keys) * self._clip_bytes

@@ -109,6 +109,20 @@ def test_resumed_in_mid_epoch(dataset, stop: int) -> None:
     assert_same(had + list(second) + list(second), expected)
 
 
+def test_only_the_latest_pass_counts(dataset) -> None:
+    """An earlier one that somebody goes on with does not move the place to resume from."""
+    loader = ClipLoader(dataset, 7, sampler=ClipSampler(dataset, seed=3))
+    earlier = iter(loader)
+    next(earlier)
+    state = loader.state_dict()
+    loader.load_state_dict(state)
+    next(earlier)
+    assert loader.state_dict() == state
+    assert len(list(loader)) == 4
+    list(zip(loader, loader, strict=True))
+    assert (loader.epoch, loader.state_dict()["first"]) == (2, len(dataset))
+
+
 def test_batches_that_are_kept_stay_as_they_are(dataset) -> None:
     """Their memory is used again, when nobody refers to it."""
     loader = ClipLoader(dataset, 4, augmentation=Augmentation((6, 6)))
@@ -166,11 +180,17 @@ def test_a_shard_that_is_gone(make_clips) -> None:
         ({"device": "gpu"}, "device must be 'cpu', 'cuda' or 'cuda:N', got 'gpu'"),
         ({"device": "meta"}, "device must be 'cpu', 'cuda' or 'cuda:N', got 'meta'"),
         ({"sampler": ClipSampler(7)}, "the sampler is for 7 samples, and the dataset has 30"),
+        ({"augmentation": abs}, "augmentation must be an Augmentation, got builtin_function_or_method"),
     ],
 )
 def test_wrong_options(dataset, options, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         ClipLoader(dataset, **options)
+
+
+def test_other_kinds_of_datasets_are_refused(dataset) -> None:
+    with pytest.raises(UsageError, match="a dataset of clips is needed, such as ClipDataset, got Subset"):
+        ClipLoader(torch.utils.data.Subset(dataset, [0, 1]))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
