@@ -57,7 +57,7 @@ class CropRule:
     aspect_jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        size = crop_size(self.size)
+        size = crop_size(self.size, "size")
         if size is None:
             raise UsageError("size must be (height, width), got None")
         object.__setattr__(self, "size", size)

@@ -16,7 +16,7 @@ Sizes = Mapping[str, NDArray[np.int32]]
 """Height and width of each video's frames, ``(V, 2)`` by modality."""
 
 
-def crop_size(crop: object) -> tuple[int, int] | None:
+def crop_size(crop: object, name: str = "crop") -> tuple[int, int] | None:
     """Return ``(height, width)`` as plain integers; ``UsageError`` unless it is that, or None."""
     if crop is None:
         return None
@@ -25,7 +25,7 @@ def crop_size(crop: object) -> tuple[int, int] | None:
     except (TypeError, ValueError):
         height = width = 0
     if min(height, width) < 1:
-        raise UsageError(f"crop must be (height, width), whole pixels from 1, got {crop!r}")
+        raise UsageError(f"{name} must be (height, width), whole pixels from 1, got {crop!r}")
     return height, width
 
 

@@ -51,6 +51,8 @@ def crop_tensor(
         If the frames are on a CUDA device and CuPy is not installed; the message names the extra.
     """
     torch = import_torch("augmentations")
+    if not isinstance(frames, torch.Tensor):
+        raise UsageError(f"frames must be a tensor, got {type(frames).__name__}: torch.from_numpy makes one")
     given = str(frames.dtype).removeprefix("torch.")
     if given not in _TYPES:
         raise UsageError(f"frames must be uint8, int8, float16 or float32, as caches store them, got {given}")

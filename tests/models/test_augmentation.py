@@ -216,6 +216,7 @@ def test_refuses_bad_options(options: dict[str, Any], words: str) -> None:
         ({}, FRAMES["rgb"], ([1, 2],), r"frames must be tensors by modality, .* got Tensor"),
         ({}, {"rgb": FRAMES["rgb"][0]}, ([1],), r"frames of rgb must be a tensor .*, got shape \(1, 20, 20, 3\)"),
         ({}, {"rgb": [1]}, ([1],), "frames of rgb must be a tensor .*, got list"),
+        ({}, {"rgb": FRAMES["rgb"].numpy()}, ([1, 2],), "frames must be a tensor, got ndarray: torch.from_numpy"),
         ({}, {"rgb": FRAMES["rgb"].int()}, ([1, 2],), "frames must be uint8, .* as caches store them, got int32"),
         ({}, {"rgb": FRAMES["rgb"].bfloat16()}, ([1, 2],), "got bfloat16"),
         ({}, {"rgb": FRAMES["rgb"].to("meta")}, ([1, 2],), "frames must be on the CPU or a CUDA device, got meta"),

@@ -121,7 +121,7 @@ def test_half_of_the_samples_are_flipped_whatever_their_box() -> None:
     [
         ({"size": (0, 112)}, r"got \(0, 112\)"),
         ({"size": None}, r"size must be \(height, width\), got None"),
-        ({"size": 112}, "got 112"),
+        ({"size": 112}, r"size must be \(height, width\), whole pixels from 1, got 112"),
         (
             {"place": "centre"},
             "crop must be one of 'random', 'corners', 'center', or None for whole frames, got 'centre'",
