@@ -16,6 +16,8 @@ from middlebury import BESIDE, read_sequences
 
 from vidprep.kernels import tvl1_flow, tvl1_flow_of_clip
 from vidprep.kernels.cpu import tvl1 as tvl1_on_cpu
+from vidprep.kernels.cpu import tvl1_levels
+from vidprep.kernels.cpu._threads import set_num_threads
 
 from .case import OURS, Case, Family, to_gpu
 
@@ -71,14 +73,22 @@ def _ours(frames: Any, preset: str) -> Any:
 def _pixel_iterations(call: Callable[[], Any]) -> int:
     """Count iterations times pixels: convergence decides how many there are."""
     counts = []
-    iterate = tvl1_on_cpu.iterate
 
-    def counted(flow: Any, state: Any, changes: Any, size: tuple[int, int], *rest: Any) -> Any:
-        counts.append(size[0] * size[1] * rest[-1])
-        return iterate(flow, state, changes, size, *rest)
+    def counted(team: Any, threads: int, plan: Any, *rest: Any) -> None:
+        for step in tvl1_levels._steps.py_func(plan, rest[0], threads):
+            kind, level, _, number, _, parts = step
+            assert parts == 1
+            if kind == tvl1_levels._ITERATE:
+                counts.append(int(plan.sizes[level].prod()) * number)
+            if kind != tvl1_levels._ITERATE_BETWEEN:
+                tvl1_levels._do_part(step, 0, plan, *rest)
 
-    with mock.patch.object(tvl1_on_cpu, "iterate", counted):
-        call()
+    set_num_threads(1)
+    try:
+        with mock.patch.object(tvl1_on_cpu, "solve", counted):
+            call()
+    finally:
+        set_num_threads(None)
     return sum(counts)
 
 
