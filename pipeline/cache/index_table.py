@@ -20,7 +20,7 @@ from .codecs import CODECS
 from .entries import Failure
 from .format import INDEX_NAME
 from .lazy import lazy
-from .sealed import table_metadata
+from .sealed import table_metadata, table_seal
 from .sidecar import CHUNK_COLUMNS, SCHEMA, check_version
 from .string_column import StringColumn
 
@@ -90,6 +90,7 @@ class IndexTable:
         self._table = self._read([name for name in SCHEMA.names if name not in CHUNK_COLUMNS])
         self.metadata = table_metadata(self._table.schema, self._path)
         check_version(self.metadata, self._path)
+        self.seal = table_seal(self._table.schema)  # another one once the index is made again from other shards
         if self.metadata["config_hash"] != config_hash:
             raise CacheError(f"{self._path} belongs to another config, {self._hint}")
         videos = self._array("video")
@@ -162,7 +163,7 @@ class IndexTable:
         UsageError
             No video has this modality.
         """
-        rows = self._dataset_rows.get(modality)
+        rows = self._dataset_rows.get(modality) if isinstance(modality, str) else None
         if rows is None:
             if modality not in self._modality_names:
                 there = ", ".join(self._modality_names) or "no video"
@@ -273,6 +274,8 @@ class IndexTable:
         names = [name for name, _ in columns]
         with self._reading():
             file = pq.ParquetFile(self._path, page_checksum_verification=True)
+            if table_seal(file.schema_arrow) != self.seal:  # its rows would be those of other videos
+                raise CacheError(f"{self._path} was made again since it was opened, so open the cache anew")
             paths = [file.schema.column(i).path for i in range(len(file.schema))]
             leaf = paths.index(f"{names[0]}.list.element")
             # An empty list counts as one value here: this may be more than there are.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections import OrderedDict
@@ -24,7 +25,9 @@ class ShardFile:
         except FileNotFoundError:
             raise CacheError(f"{path} is missing, so restore it or run {mending(path)}") from None
         except OSError as error:
-            raise CacheError(f"{path} cannot be read ({(error.strerror or '').lower()}), so check the disk") from None
+            many = error.errno in (errno.EMFILE, errno.ENFILE)
+            remedy = "raise the limit of open files (ulimit -n)" if many else "check the disk"
+            raise CacheError(f"{path} cannot be read ({(error.strerror or '').lower()}), so {remedy}") from None
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:  # as the interpreter ends, `os` is gone
         if self.fd >= 0:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ..errors import CacheError, UsageError
 from .batch_reader import BatchReader
 from .clip_damage import DamagedClipsError
 from .clip_request import ClipRequest, Crop, Integers, check_request, integers, named_clips, positive, writable
@@ -51,11 +51,14 @@ class Cache:
     def __repr__(self) -> str:
         return f"Cache({str(self.path)!r}): {len(self)} videos, {', '.join(self.modalities)}"
 
-    def __getstate__(self) -> str:
-        return os.fspath(self.path)
+    def __getstate__(self) -> tuple[str, str]:
+        return os.fspath(self.path), self._index.seal
 
-    def __setstate__(self, path: str) -> None:
+    def __setstate__(self, state: tuple[str, str]) -> None:
+        path, seal = state
         self.__init__(path)  # type: ignore[misc]
+        if self._index.seal != seal:  # who was given the cache may have positions of its videos, too
+            raise CacheError(f"{path} has been indexed again since this cache was pickled, so open it anew")
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -112,7 +115,8 @@ class Cache:
             raise UsageError(self._index.lacks(position, modality))
         dataset = self._index.dataset(row)
         stop = dataset.num_frames if stop is None else stop
-        if not 0 <= start <= stop <= dataset.num_frames:
+        whole = hasattr(start, "__index__") and hasattr(stop, "__index__")
+        if not whole or not 0 <= start <= stop <= dataset.num_frames:
             raise UsageError(
                 f"frames {start}:{stop} of {video_id!r} do not exist: its {modality} has the frames "
                 f"0:{dataset.num_frames}"

@@ -125,6 +125,12 @@ def table_metadata(schema: pa.Schema, path: Path) -> dict[str, Any]:
     return content
 
 
+def table_seal(schema: pa.Schema) -> str:
+    """The checksum that a sealed file states, unchecked: files with the same one hold the same."""
+    stated: bytes = (schema.metadata or {}).get(_SEAL_KEY, b"")
+    return stated[len(_LABEL) :].decode(errors="replace")
+
+
 def _seal_position(data: bytes | bytearray) -> int | None:
     start = data.rfind(_MARKER)
     position = start + len(_MARKER)

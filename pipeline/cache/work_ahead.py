@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +30,8 @@ def work_ahead(
     ------
     Exception
         What ``jobs`` or ``work`` raised, when all results before have been taken. Nothing follows.
+    RuntimeError
+        In a process that was forked since, where that thread is not.
     """
     results = _Results[Result](budget)
 
@@ -48,8 +51,10 @@ def work_ahead(
     try:
         yield from results
     finally:  # also if nobody wants more
-        results.close()
-        thread.join()
+        if results.process == os.getpid():
+            results.close()
+            if thread is not threading.current_thread():  # which it is if the garbage collector closes this there
+                thread.join()
 
 
 class _Results(Generic[Result]):
@@ -62,6 +67,7 @@ class _Results(Generic[Result]):
         self._changed = threading.Condition()
         self._ended = self._closed = False
         self._error: BaseException | None = None
+        self.process = os.getpid()
 
     def wait_for_room(self, size: int) -> bool:
         """Wait until a result of ``size`` bytes may be made; False if nobody wants it any more."""
@@ -89,6 +95,8 @@ class _Results(Generic[Result]):
 
     def __iter__(self) -> Iterator[Result]:
         while True:
+            if self.process != os.getpid():  # before its lock is asked for, which nobody here may ever release
+                raise RuntimeError("batches read ahead stay with the process that began to: begin anew after a fork")
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._ended)
                 if not self._waiting:

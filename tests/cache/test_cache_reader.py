@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -14,7 +17,7 @@ import hdf5plugin  # noqa: F401  (h5py needs its filters)
 import numpy as np
 import pytest
 
-from vidprep.pipeline.cache import CODECS, Cache, CacheHeader, open_shards, shard_path
+from vidprep.pipeline.cache import CODECS, Cache, CacheHeader, build_index, open_shards, shard_path
 from vidprep.pipeline.errors import CacheError, UsageError
 
 Make = Callable[..., Any]
@@ -122,12 +125,27 @@ def test_what_is_no_text_is_no_video(make_cache: Make) -> None:
 def test_an_unknown_modality_names_those_that_exist(make_cache: Make) -> None:
     with pytest.raises(UsageError, match="has no modality 'rgb': it holds residual, flow"):
         Cache(make_cache().path).read("v_3.avi", "rgb")
+    with pytest.raises(UsageError, match=r"has no modality \['flow'\]: it holds residual, flow"):
+        Cache(make_cache("another").path).read_batch(["flow"], [("v_3.avi", 0)])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("start", "stop"), [(0, 24), (-1, 3), (5, 4), (24, 24)])
-def test_frames_that_do_not_exist_are_refused(make_cache: Make, start: int, stop: int) -> None:
+@pytest.mark.parametrize(("start", "stop"), [(0, 24), (-1, 3), (5, 4), (24, 24), (0.0, 4), ("0", 4)])
+def test_frames_that_do_not_exist_are_refused(make_cache: Make, start: Any, stop: int) -> None:
     with pytest.raises(UsageError, match=f"frames {start}:{stop} of 'v_3.avi' do not exist: .* frames 0:23"):
         Cache(make_cache().path).read("v_3.avi", "residual", start, stop)
+
+
+def test_too_many_open_files_are_no_fault_of_the_disk(make_cache: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(make_cache().path)
+    expected = cache.read("v_3.avi", "flow")
+
+    def none_left(*_: Any) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(open_shards.os, "open", none_left)
+    with pytest.raises(CacheError, match=r"too many open files\), so raise the limit of open files \(ulimit -n\)"):
+        cache.read("Archery/v_1.avi", "flow")
+    np.testing.assert_array_equal(cache.read("v_3.avi", "flow"), expected)
 
 
 def test_a_missing_shard_is_one_sentence(make_cache: Make) -> None:
@@ -209,6 +227,46 @@ def test_pickles_are_small_and_read(make_cache: Make) -> None:
     data = pickle.dumps(Cache(made.path))
     assert len(data) < 1000
     np.testing.assert_array_equal(pickle.loads(data).read("v_3.avi", "flow"), made.frames["v_3.avi", "flow"])
+
+
+def _with_one_shard_hidden(path: Path) -> Path:
+    """Index the second shard alone; returns where the first one's sidecar is now."""
+    sidecar = path / "shards" / "shard-00000.parquet"
+    hidden = sidecar.rename(path / "hidden")
+    build_index(path)
+    return hidden
+
+
+def test_an_index_made_again_is_not_mixed_with_the_old_one(make_cache: Make) -> None:
+    """Its columns about chunks are read with the first clip, its checksums with the first that is verified."""
+    made = make_cache()
+    smaller = _with_one_shard_hidden(made.path)
+    unread, unverified = Cache(made.path), Cache(made.path)
+    expected = made.frames["v_3.avi", "flow"]
+    np.testing.assert_array_equal(unverified.read("v_3.avi", "flow"), expected)
+    pickled = pickle.dumps(unread)
+    smaller.rename(made.path / "shards" / "shard-00000.parquet")
+    build_index(made.path)
+    with pytest.raises(CacheError, match=r"index\.parquet was made again since it was opened, so open the cache anew"):
+        unread.read("v_3.avi", "flow")
+    np.testing.assert_array_equal(unverified.read("v_3.avi", "flow"), expected)
+    with pytest.raises(CacheError, match="was made again"):
+        unverified.read("v_3.avi", "flow", verify=True)
+    with pytest.raises(CacheError, match="has been indexed again since this cache was pickled, so open it anew"):
+        pickle.loads(pickled)
+    whole = Cache(made.path)
+    _with_one_shard_hidden(made.path)
+    with pytest.raises(CacheError, match="was made again"):
+        whole.read("v_3.avi", "flow")
+
+
+def test_an_index_made_again_of_the_same_shards_is_the_same(make_cache: Make) -> None:
+    made = make_cache()
+    cache = Cache(made.path)
+    pickled = pickle.dumps(cache)
+    build_index(made.path)
+    for each in (cache, pickle.loads(pickled)):
+        np.testing.assert_array_equal(each.read("v_3.avi", "flow"), made.frames["v_3.avi", "flow"])
 
 
 FORKS = """

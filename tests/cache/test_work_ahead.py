@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -73,3 +77,46 @@ def test_the_thread_ends_with_who_takes() -> None:
     results.close()
     assert _threads() == 0
     assert len(begun) <= 7
+
+
+def test_a_forked_process_is_told_that_the_thread_is_elsewhere() -> None:
+    results = work_ahead(range(9), lambda job: job, lambda job: 1, 1)
+    assert next(results) == 0
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # instead of waiting for ever
+        try:
+            next(results)
+        except RuntimeError as error:
+            os._exit(0 if "begin anew after a fork" in str(error) else 1)
+        os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert list(results) == list(range(1, 9))
+
+
+def test_the_garbage_collector_may_end_it_in_its_own_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an iterator that nobody can reach any more, but for itself."""
+    dropped, errors = threading.Event(), []
+    monkeypatch.setattr("sys.unraisablehook", errors.append)
+
+    def work(job: int) -> int:
+        if job == 1:
+            dropped.wait(10)
+            gc.collect()
+        return job
+
+    def drop() -> None:
+        cycle: list[Any] = [work_ahead(range(9), work, lambda job: 1, 1)]
+        cycle.append(cycle)
+        assert next(cycle[0]) == 0
+
+    gc.disable()
+    try:
+        drop()
+        (thread,) = (thread for thread in threading.enumerate() if thread.name == "vidprep-ahead")
+        dropped.set()
+        thread.join(10)
+    finally:
+        gc.enable()
+    assert not thread.is_alive()
+    assert errors == []
