@@ -11,7 +11,7 @@ from typing import Any, get_args
 from ..kernels.displacement import DEFAULT_TEMPERATURE as DEFAULT_TEMPERATURE
 from ..kernels.displacement import MIN_TEMPERATURE as MIN_TEMPERATURE
 from ..kernels.displacement import Assignment as Assignment
-from ..kernels.tvl1 import PRESETS
+from ..kernels.tvl1_parameters import PRESETS
 from .errors import UsageError
 from .layer_file import PREFIX, LayerFile
 from .numbers import whole_number

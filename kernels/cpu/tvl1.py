@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tvl1 import TVL1Parameters
+from ..tvl1_parameters import TVL1Parameters
 from ..tvl1_tables import level_sizes
 from ._team import new_team, work_together
 from ._threads import num_threads, run_tasks

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..tvl1 import TVL1Parameters
+from ..tvl1_parameters import TVL1Parameters
 from ._team import await_all, await_piece, offer, put_back, step_of, take
 from .tvl1_median import median_filter
 from .tvl1_planes import PAD_LEFT, PAD_ROWS, Planes, new_planes_memory, num_floats, planes_in

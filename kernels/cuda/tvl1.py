@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tvl1 import TVL1Parameters
+from ..tvl1_parameters import TVL1Parameters
 from ..tvl1_tables import Taps, gaussian_taps, level_blur, level_sizes, linear_taps
 from .loader import load, require_cupy, upload
 

@@ -25,7 +25,7 @@ from vidprep.kernels import (
     yuv_to_rgb,
     zncc_features,
 )
-from vidprep.kernels.tvl1 import TVL1Parameters
+from vidprep.kernels.tvl1_parameters import TVL1Parameters
 
 FEATURES = np.random.default_rng(0).standard_normal((2, 1, 4, 5, 3)).astype(np.float32)
 CLIP = np.random.default_rng(0).integers(0, 256, (3, 6, 7, 3), np.uint8)

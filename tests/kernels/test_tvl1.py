@@ -29,7 +29,7 @@ from vidprep.kernels.cpu.tvl1_planes import pixels
 from vidprep.kernels.cpu.tvl1_pyramid import build_pyramid, level_planes
 from vidprep.kernels.cpu.tvl1_solver import MIN_BAND, N1, P11, STATE_PLANES
 from vidprep.kernels.cpu.tvl1_warp import linearise
-from vidprep.kernels.tvl1 import PRESETS, TVL1Parameters, tvl1_parameters
+from vidprep.kernels.tvl1_parameters import PRESETS, TVL1Parameters, tvl1_parameters
 from vidprep.kernels.tvl1_tables import level_sizes
 
 SHAPES = [(1, 1), (1, 7), (9, 1), (2, 2), (5, 16), (7, 17), (33, 31), (64, 48)]
