@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from ..pipeline.cache import Cache
+from ..pipeline.cache.lazy import lazy
 from ..pipeline.errors import UsageError
 from ..pipeline.labels import (
     Row,
@@ -254,7 +254,7 @@ class _Finder:
         ids = [(self.find(path), path) for path in paths]
         return [id_ for id_, _ in ids if id_ is not None], [path for id_, path in ids if id_ is None]
 
-    @cached_property
+    @lazy
     def _by_name(self) -> dict[str, list[str]]:
         names: dict[str, list[str]] = {}
         for id_ in self.known:

@@ -11,12 +11,12 @@ for epoch in range(100):
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from ..pipeline.cache.lazy import lazy
 from ..pipeline.cache.memory_pool import MemoryPool
 from ..pipeline.cache.work_ahead import work_ahead
 from ..pipeline.errors import UsageError
@@ -163,7 +163,7 @@ class ClipLoader:
         """Of a whole batch, as stored and as it is handed over."""
         return self._batches.batch_size * self._clip_bytes
 
-    @cached_property
+    @lazy
     def _clip_bytes(self) -> int:
         formats = self.dataset.formats.values()
         stored = sum(each.nbytes for each in formats)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..pipeline.cache import Cache
 from ..pipeline.cache.recode import recode
-from ..pipeline.errors import MissingExtraError, UsageError
+from ..pipeline.errors import UsageError
+from .torch_extra import import_torch
 
 _TRAINING = 3  # a step computes the network, and the gradients of its activations and of its weights
 _OPERATIONS = 2  # a multiplication and an addition
@@ -229,7 +230,7 @@ def _rate_of_threads(clips: _Clips, num_threads: int, seconds: float) -> float:
 
 
 def _rate_of_workers(clips: _Clips, num_workers: int, seconds: float) -> float:
-    data = _torch_data()
+    data = import_torch("worker processes").utils.data
     batches = iter(data.DataLoader(clips, batch_size=None, shuffle=False, num_workers=num_workers))
     for _ in range(_WARM_UP * num_workers):
         next(batches)
@@ -243,14 +244,3 @@ def _rate(call: Callable[[], object], seconds: float) -> float:
         call()
         count += 1
     return count / elapsed
-
-
-def _torch_data() -> Any:
-    try:
-        import torch.utils.data
-    except ImportError:
-        raise MissingExtraError(
-            "worker processes are torch's, which is not installed: run `pip install 'vidprep[train]'`, or measure "
-            "threads alone"
-        ) from None
-    return torch.utils.data

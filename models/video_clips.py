@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..pipeline.cache import Cache, DamagedClipsError
 from ..pipeline.cache.clip_request import writable
+from ..pipeline.cache.lazy import lazy
 from ..pipeline.errors import CacheError, UsageError
 from ..pipeline.numbers import whole_number
 from .clip_batch import ClipBatch, ClipFormat, arrays, shared_tensors, to_samples, to_tensors
@@ -205,7 +205,7 @@ class VideoClips(ABC):
         """One more than the highest index of a class."""
         return max(self.selection.classes.values(), default=-1) + 1
 
-    @cached_property
+    @lazy
     def formats(self) -> dict[str, ClipFormat]:
         """Shape and dtype of a clip, by modality."""
         formats = {}
@@ -345,7 +345,7 @@ class VideoClips(ABC):
                 "DataLoader sampler=ClipSampler(dataset)"
             )
 
-    @cached_property
+    @lazy
     def _frame_sizes(self) -> dict[str, NDArray[np.int32]]:
         """Height and width of the selected videos' frames, ``(V, 2)`` by modality."""
         return {name: self.cache.frame_sizes(name)[self.selection.positions] for name in self.modalities}

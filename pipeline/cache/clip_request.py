@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..numbers import whole_number
 from .index_table import HEIGHT, NUM_FRAMES, WIDTH, IndexTable
 
 Crop = tuple[int, int] | Sequence[tuple[int, int, int, int]] | NDArray[Any] | None
@@ -118,11 +119,10 @@ def positive(value: Any, name: str, most: int = 1 << 62) -> int:
     UsageError
         It is something else.
     """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise UsageError(f"{name} must be an integer of at least 1, got {value!r}")
-    if value > most:
-        raise UsageError(f"{name} {value} is more than there can be, {most}, so give less")
-    return int(value)
+    number = whole_number(value, 1, None, f"{name} must be an integer of at least 1")
+    if number > most:
+        raise UsageError(f"{name} {number} is more than there can be, {most}, so give less")
+    return number
 
 
 def integers(values: Any, name: str, shape: str, ndim: int) -> Integers:
